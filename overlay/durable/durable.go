@@ -1,0 +1,239 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"conclave/overlay/wire"
+)
+
+// Implementation constants. All of them are arbitrary within a factor of a few.
+const (
+	defaultQueue    = 1024        // writes that may wait
+	defaultGroup    = 256         // most writes in one commit
+	defaultLockWait = time.Second // how long Open waits for a predecessor that is about to exit
+	eraseCheckpoint = 64          // pages (of 4 KiB) of log after which an erasing database is tidied
+	folderMode      = fs.FileMode(0o700)
+	fileMode        = fs.FileMode(0o600)
+)
+
+// Options tune a DB. The zero value is what a node uses.
+type Options struct {
+	// Queue is how many writes may wait for the writer; 0 means 1024. When it is full, Write waits.
+	Queue int
+	// Group is the most writes that one commit takes; 0 means 256. 1 switches group commit off.
+	Group int
+	// LockWait is how long Open waits for another process to let go of the file; 0 means one second, less than 0 not at all.
+	LockWait time.Duration
+	// Erase overwrites what is deleted and keeps the log short, so that a key that was erased is soon gone from the
+	// file too. It costs some writing. The default leaves deleted content in free pages until they are used again.
+	Erase bool
+	// Random is where a new file's ID comes from; nil means crypto/rand.
+	Random io.Reader
+}
+
+// DB is an open database file. Its methods may be called from any goroutine.
+type DB struct {
+	// Static after Open.
+	path string
+	id   wire.DatabaseID
+	max  int // writes in one commit
+
+	jobs   chan *job
+	done   chan struct{} // closed when the writer has ended
+	gate   sync.RWMutex  // held for reading while a job is queued, for writing while closing
+	closed bool          // guarded by gate
+
+	mu    sync.Mutex // guards conn and stats: held by the writer for one group, by a reader for one read
+	conn  *conn
+	stats Stats
+}
+
+// Stats count what a DB has done since it was opened.
+type Stats struct {
+	Writes  uint64 // acknowledged writes
+	Groups  uint64 // commits that took place
+	Largest int    // most writes in one of them
+	Refused uint64 // writes that ended in an error of the disk or the database, not of their own function
+	Waiting int    // writes in the queue now
+}
+
+// conn is the one connection to the file.
+type conn struct {
+	raw *sqlite3.Conn
+	tx  Tx
+}
+
+// Open opens the database at path, creates it when there is none, and brings it to the versions of schemas. The folder
+// is created too, with mode 0700; its parent has to exist or be creatable.
+func Open(path string, schemas []Schema, opts Options) (*DB, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening database %s: %w", path, err)
+	}
+	if err := prepareFile(abs); err != nil {
+		return nil, err
+	}
+	return open(abs, dsn(abs), schemas, opts)
+}
+
+// OpenMemory makes a database that lives in memory and is gone after Close. Nothing in it is durable; everything else
+// is as in a file.
+func OpenMemory(schemas []Schema, opts Options) (*DB, error) {
+	return open("(memory)", ":memory:", schemas, opts)
+}
+
+func open(path, name string, schemas []Schema, opts Options) (*DB, error) {
+	c, id, err := connect(path, name, schemas, opts)
+	if err != nil {
+		return nil, fmt.Errorf("opening database %s: %w", path, classify(path, err))
+	}
+	d := &DB{
+		path: path, id: id, conn: c,
+		max:  positive(opts.Group, defaultGroup),
+		jobs: make(chan *job, positive(opts.Queue, defaultQueue)),
+		done: make(chan struct{}),
+	}
+	go d.write()
+	return d, nil
+}
+
+func connect(path, name string, schemas []Schema, opts Options) (*conn, wire.DatabaseID, error) {
+	raw, err := sqlite3.OpenFlags(name, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE|sqlite3.OPEN_URI)
+	if err != nil {
+		return nil, wire.DatabaseID{}, err
+	}
+	c := &conn{raw: raw, tx: Tx{raw: raw, stmts: map[string]*sqlite3.Stmt{}}}
+	var id wire.DatabaseID
+	if err = c.configure(opts); err == nil {
+		id, err = c.migrate(path, schemas, opts.Random)
+	}
+	if err != nil {
+		return nil, id, errors.Join(err, c.close())
+	}
+	return c, id, nil
+}
+
+// configure sets what the package's guarantees rest on. The exclusive lock comes first: with it the log's index is kept
+// on the heap instead of in a mapped file, so that a full disk cannot become a bus error.
+func (c *conn) configure(opts Options) error {
+	wait := opts.LockWait
+	if wait == 0 {
+		wait = defaultLockWait
+	}
+	if err := c.raw.BusyTimeout(max(wait, 0)); err != nil {
+		return err
+	}
+	script := "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+	if opts.Erase {
+		script += fmt.Sprintf("PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = %d;", eraseCheckpoint)
+	}
+	if err := c.raw.Exec(script); err != nil {
+		return err
+	}
+	// What a crash left in the log is moved into the database now. After a failed flush the kernel may hold pages that
+	// never reached the disk and call them clean; copying them makes it write them again.
+	_, _, err := c.raw.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
+	return err
+}
+
+func (c *conn) close() error {
+	for _, s := range c.tx.stmts {
+		_ = s.Close() // repeats the error of the last step, which was reported
+	}
+	return c.raw.Close()
+}
+
+// prepareFile creates the folder and an empty file, or checks the mode of the one that is there. An empty file is a
+// valid empty database, so a crash between here and the first transaction leaves nothing half made.
+func prepareFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
+		return fmt.Errorf("creating the database's folder: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, fileMode)
+	if err == nil {
+		return errors.Join(f.Close(), syncFolder(filepath.Dir(path)))
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("creating database %s: %w", path, err)
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return fmt.Errorf("opening database %s: %w", path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("opening database %s: not a regular file", path)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return &ModeError{Path: path, Mode: info.Mode()}
+	}
+	return nil
+}
+
+// syncFolder makes a new file's name durable.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be flushed there
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("flushing folder %s: %w", dir, err)
+	}
+	err = f.Sync()
+	return errors.Join(err, f.Close())
+}
+
+// dsn names the file to SQLite and tells it to give the log the mode of the database.
+func dsn(path string) string {
+	slashed := filepath.ToSlash(path)
+	u := url.URL{Scheme: "file", OmitHost: true, Path: slashed, RawQuery: url.Values{"modeof": {path}}.Encode()}
+	return u.String()
+}
+
+func positive(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// ID returns the ID that was drawn when the file was created.
+func (d *DB) ID() wire.DatabaseID { return d.id }
+
+// Path returns the file's absolute path.
+func (d *DB) Path() string { return d.path }
+
+// Stats returns what the database has done so far.
+func (d *DB) Stats() Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.stats
+	s.Waiting = len(d.jobs)
+	return s
+}
+
+// Check reads the whole file and returns a CorruptError when it contradicts itself. It takes seconds on a large file and
+// holds back writes meanwhile.
+func (d *DB) Check(ctx context.Context) error {
+	return d.Read(ctx, func(tx *Tx) error {
+		var found string
+		if _, err := tx.One([]any{&found}, "PRAGMA integrity_check(1)"); err != nil {
+			return err
+		}
+		if found != "ok" {
+			return &CorruptError{Path: d.path, Found: found}
+		}
+		return nil
+	})
+}
