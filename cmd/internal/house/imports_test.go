@@ -1,0 +1,190 @@
+package house
+
+import (
+	"fmt"
+	"go/ast"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrow forbids what one part of the module may link, directly or through others.
+type arrow struct {
+	from   string   // the package and those below it, from the module's root
+	not    []string // import paths, and those below them; "conclave/…" are ours
+	except []string // what is allowed nevertheless, and what is below it
+	direct bool     // look at the package's own imports only
+	reason string
+}
+
+const libp2p = "github.com/libp2p/go-libp2p"
+
+// hosts is everything of libp2p that opens a socket or starts a goroutine: all but core's words.
+var hosts = []string{libp2p + "/p2p", libp2p + "/config", "github.com/libp2p/go-libp2p-pubsub", "github.com/quic-go"}
+
+var arrows = []arrow{
+	{from: "relaynode", not: []string{"conclave/node", "conclave/pki/authority"}, reason: "a relay that cannot read must not link the reader"},
+	{from: "cmd/relay", not: []string{"conclave/node", "conclave/pki/authority"}, reason: "a relay that cannot read must not link the reader"},
+	{from: "node", not: []string{"conclave/relaynode", "conclave/pki/authority"}, reason: "a member is neither the relay nor the authority"},
+	{from: "cmd/node", not: []string{"conclave/relaynode", "conclave/pki/authority"}, reason: "a member is neither the relay nor the authority"},
+	{from: "relaynode", not: []string{"conclave/cmd"}, reason: "arrows point down"},
+	{from: "node", not: []string{"conclave/cmd"}, reason: "arrows point down"},
+	{from: "overlay", not: []string{"conclave/node", "conclave/relaynode", "conclave/cmd", "conclave/pki/authority"}, reason: "arrows point down"},
+	{from: "overlay/wire", not: []string{"conclave"}, except: []string{"conclave/overlay/wire"}, reason: "the codec is a leaf"},
+	{from: "overlay/wire", not: slices.Concat(hosts, []string{"net", "crypto/rsa"}), direct: true, reason: "the codec has no keys and no sockets"},
+	{from: "pki", not: []string{"conclave"}, except: []string{"conclave/pki", "conclave/overlay/wire"}, reason: "who is who stands beside the overlay, not on it"},
+	{from: "pki", not: hosts, reason: "who is who needs no libp2p host"},
+	{from: "node/keyagreement", not: []string{"conclave"}, except: []string{"conclave/node/keyagreement", "conclave/overlay/wire"}, reason: "the state machine sees messages and nothing else"},
+	{from: "node/keyagreement", not: []string{"os", "net", "database/sql", "log", "log/slog"}, direct: true, reason: "the state machine does no I/O"},
+	{from: "node/keyagreement", not: hosts, reason: "the state machine does no I/O"},
+	{from: "node/frame", not: []string{"conclave"}, except: []string{"conclave/node/frame", "conclave/overlay/wire"}, reason: "frames know keys and bytes, no network"},
+	{from: "node/frame", not: slices.Concat(hosts, []string{"os", "net", "log", "log/slog"}), direct: true, reason: "frames know keys and bytes, no network"},
+	{from: "cmd", not: []string{"conclave/node", "conclave/relaynode"}, except: []string{"conclave/node$", "conclave/relaynode$"}, direct: true, reason: "screens use the exported API of node and relaynode, nothing deeper"},
+	{from: "", not: []string{"math/rand"}, except: []string{"math/rand/v2"}, direct: true, reason: "a seedable generator is one import away from a key"},
+	{from: "cmd", not: []string{"testing", "conclave/pki/pkitest", "conclave/overlay/baseline"}, reason: "what is made for tests stays out of the binaries"},
+}
+
+// onlyTests are packages that exist for tests: nothing but tests, and one another, may import them.
+var onlyTests = []string{"overlay/baseline", "pki/pkitest"}
+
+// breaks returns what p links against the arrow.
+func (a arrow) breaks(p pkg) []string {
+	if !p.in(a.from) {
+		return nil
+	}
+	linked := p.Deps
+	if a.direct {
+		linked = p.Imports
+	}
+	var broken []string
+	for _, dep := range linked {
+		forbidden := slices.ContainsFunc(a.not, func(not string) bool { return within(dep, not) })
+		allowed := slices.ContainsFunc(a.except, func(ok string) bool {
+			exact, one := strings.CutSuffix(ok, "$")
+			return one && dep == exact || !one && within(dep, ok)
+		})
+		if forbidden && !allowed {
+			broken = append(broken, dep)
+		}
+	}
+	return broken
+}
+
+func TestImportArrowsPointDown(t *testing.T) {
+	all, err := packages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range arrows {
+		seen := false
+		for _, p := range all {
+			seen = seen || p.in(a.from)
+			if broken := a.breaks(p); len(broken) > 0 {
+				t.Errorf("%s links %s: %s", p.ImportPath, strings.Join(broken, ", "), a.reason)
+			}
+		}
+		if !seen {
+			t.Errorf("no package is in %s: the rule %q looks at nothing", a.from, a.reason)
+		}
+	}
+}
+
+func TestTestPackagesStayInTests(t *testing.T) {
+	all, err := packages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		isTest := strings.HasSuffix(path.Base(p.ImportPath), "test") || slices.ContainsFunc(onlyTests, p.in)
+		for _, dep := range p.Imports {
+			made := dep == "testing" || slices.ContainsFunc(onlyTests, func(name string) bool { return within(dep, path.Join(module, name)) })
+			if made && !isTest && !baselineProgram(p) {
+				t.Errorf("%s imports %s outside its tests", p.ImportPath, dep)
+			}
+		}
+	}
+}
+
+// baselineProgram says whether p is the minimal program that the benchmarks start beside the real ones.
+func baselineProgram(p pkg) bool { return p.in("cmd/internal/bench") }
+
+func TestImportArrowsBite(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    pkg
+		want bool
+	}{
+		{"the relay links frames through another package", pkg{ImportPath: "conclave/cmd/relay", Imports: []string{"conclave/overlay"}, Deps: []string{"conclave/overlay", "conclave/node/frame"}}, true},
+		{"the relay runtime links the authority", pkg{ImportPath: "conclave/relaynode/mailbox", Deps: []string{"conclave/pki/authority"}}, true},
+		{"a name that only begins alike", pkg{ImportPath: "conclave/relaynode", Deps: []string{"conclave/nodes"}}, false},
+		{"the codec imports who is who", pkg{ImportPath: "conclave/overlay/wire", Deps: []string{"conclave/pki"}}, true},
+		{"the codec has inner packages", pkg{ImportPath: "conclave/overlay/wire", Deps: []string{"conclave/overlay/wire/internal/pb"}}, false},
+		{"a screen reaches below node", pkg{ImportPath: "conclave/cmd/node", Imports: []string{"conclave/node/frame"}}, true},
+		{"a screen uses node", pkg{ImportPath: "conclave/cmd/node", Imports: []string{"conclave/node"}, Deps: []string{"conclave/node", "conclave/node/frame"}}, false},
+		{"frames log", pkg{ImportPath: "conclave/node/frame", Imports: []string{"log/slog"}}, true},
+	} {
+		got := slices.ContainsFunc(arrows, func(a arrow) bool { return len(a.breaks(c.p)) > 0 })
+		if got != c.want {
+			t.Errorf("%s: refused is %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// clockless are the packages that are told the time and never ask for it; stepped are those that start no goroutine
+// either.
+var (
+	clockless = []string{"pki", "overlay/wire", "node/keyagreement", "node/frame"}
+	stepped   = []string{"overlay/wire", "node/keyagreement", "node/frame"}
+)
+
+// clocks are the functions of package time that read a clock or wait for one.
+var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}
+
+// asksForTheTime returns each place in f that reads a clock, and startsGoroutines each go statement.
+func asksForTheTime(t testing.TB, f file) (places []string) {
+	set, tree := f.parse(t)
+	ast.Inspect(tree, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks, s.Sel.Name) {
+				places = append(places, fmt.Sprintf("%s: time.%s", set.Position(s.Pos()), s.Sel.Name))
+			}
+		}
+		return true
+	})
+	return places
+}
+
+func startsGoroutines(t testing.TB, f file) (places []string) {
+	set, tree := f.parse(t)
+	ast.Inspect(tree, func(n ast.Node) bool {
+		if s, ok := n.(*ast.GoStmt); ok {
+			places = append(places, set.Position(s.Pos()).String())
+		}
+		return true
+	})
+	return places
+}
+
+func TestPureCodeIsToldTheTime(t *testing.T) {
+	inOneOf := func(f file, folders []string) bool { return slices.Contains(folders, path.Dir(f.path)) }
+	for _, f := range written(t) {
+		if f.isTest() {
+			continue
+		}
+		if inOneOf(f, clockless) {
+			for _, place := range asksForTheTime(t, f) {
+				t.Errorf("%s: this package is told the time, it does not ask", place)
+			}
+		}
+		if inOneOf(f, stepped) {
+			for _, place := range startsGoroutines(t, f) {
+				t.Errorf("%s: this package is stepped, it starts no goroutine", place)
+			}
+		}
+	}
+	bad := file{path: "bad.go", text: "package bad\nimport \"time\"\nfunc f() { go f(); _ = time.Now() }\n"}
+	if len(asksForTheTime(t, bad)) != 1 || len(startsGoroutines(t, bad)) != 1 {
+		t.Error("the rule does not bite")
+	}
+}
