@@ -1,0 +1,162 @@
+package frame
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+	"unicode/utf8"
+
+	"conclave/overlay/wire"
+)
+
+// ContentType says what the body of a content is.
+type ContentType byte
+
+// The types of content. A receiver ignores content of a type that it does not know.
+const (
+	ContentText   ContentType = 0x01 // UTF-8, 1 to 32,768 bytes
+	ContentAck    ContentType = 0x02 // 1 to 2,048 message IDs of 16 bytes
+	ContentBehind ContentType = 0x03 // sender u16 | start u32 | counter u32: the furthest frame seen of that sender
+)
+
+// Content is what a frame carries.
+type Content struct {
+	ID   wire.MessageID // names the message, whatever frame carries it
+	Sent time.Time      // by the sender's clock, in whole milliseconds
+	Type ContentType
+	Body []byte
+}
+
+// Position names one frame of a session.
+type Position struct {
+	Sender  uint16
+	Start   uint32
+	Counter uint32
+}
+
+// TextContent returns a chat message.
+func TextContent(id wire.MessageID, sent time.Time, text string) Content {
+	return Content{ID: id, Sent: sent, Type: ContentText, Body: []byte(text)}
+}
+
+// AckContent returns an acknowledgement of the messages.
+func AckContent(id wire.MessageID, sent time.Time, ids []wire.MessageID) Content {
+	body := make([]byte, 0, len(ids)*len(wire.MessageID{}))
+	for _, m := range ids {
+		body = append(body, m[:]...)
+	}
+	return Content{ID: id, Sent: sent, Type: ContentAck, Body: body}
+}
+
+// BehindContent tells a member up to which of its frames others have seen it, when it seems not to know.
+func BehindContent(id wire.MessageID, sent time.Time, p Position) Content {
+	body := binary.BigEndian.AppendUint16(nil, p.Sender)
+	body = binary.BigEndian.AppendUint32(body, p.Start)
+	body = binary.BigEndian.AppendUint32(body, p.Counter)
+	return Content{ID: id, Sent: sent, Type: ContentBehind, Body: body}
+}
+
+// Text returns the text of a ContentText, else "".
+func (c Content) Text() string {
+	if c.Type != ContentText {
+		return ""
+	}
+	return string(c.Body)
+}
+
+// Acks returns the message IDs of a ContentAck, else nil.
+func (c Content) Acks() []wire.MessageID {
+	if c.Type != ContentAck {
+		return nil
+	}
+	ids := make([]wire.MessageID, 0, len(c.Body)/len(wire.MessageID{}))
+	for b := c.Body; len(b) >= len(wire.MessageID{}); b = b[len(wire.MessageID{}):] {
+		ids = append(ids, wire.MessageID(b[:16]))
+	}
+	return ids
+}
+
+// Behind returns the position in a ContentBehind, and whether the content is one.
+func (c Content) Behind() (Position, bool) {
+	if c.Type != ContentBehind || len(c.Body) != behindSize {
+		return Position{}, false
+	}
+	return Position{
+		Sender:  binary.BigEndian.Uint16(c.Body),
+		Start:   binary.BigEndian.Uint32(c.Body[2:]),
+		Counter: binary.BigEndian.Uint32(c.Body[6:]),
+	}, true
+}
+
+// behindSize: sender 2 | start 4 | counter 4
+const behindSize = 10
+
+// check returns ErrContent, with the rule that is broken, for content that no frame may carry.
+func (c Content) check() error {
+	if len(c.Body) > MaxBody {
+		return fmt.Errorf("%w: a body has at most %d bytes", ErrContent, MaxBody)
+	}
+	switch c.Type {
+	case ContentText:
+		if len(c.Body) == 0 || len(c.Body) > MaxText {
+			return fmt.Errorf("%w: a text has 1 to %d bytes", ErrContent, MaxText)
+		}
+		if !utf8.Valid(c.Body) {
+			return fmt.Errorf("%w: a text is valid UTF-8", ErrContent)
+		}
+	case ContentAck:
+		if len(c.Body) == 0 || len(c.Body)%len(wire.MessageID{}) != 0 || len(c.Body) > MaxAcks*len(wire.MessageID{}) {
+			return fmt.Errorf("%w: an acknowledgement names 1 to %d messages", ErrContent, MaxAcks)
+		}
+	case ContentBehind:
+		if len(c.Body) != behindSize {
+			return fmt.Errorf("%w: a position has %d bytes", ErrContent, behindSize)
+		}
+	case 0:
+		return fmt.Errorf("%w: it has no type", ErrContent)
+	}
+	return nil
+}
+
+// size returns the size bucket of the content's plaintext.
+func (c Content) size() int { return wire.PlaintextSize(contentHeaderSize + len(c.Body)) }
+
+// put writes the padded plaintext of checked content into dst, which has c.size() bytes.
+func (c Content) put(dst []byte) {
+	copy(dst, c.ID[:])
+	binary.BigEndian.PutUint64(dst[16:], uint64(c.Sent.UnixMilli()))
+	dst[24] = byte(c.Type)
+	binary.BigEndian.PutUint32(dst[25:], uint32(len(c.Body)))
+	n := copy(dst[contentHeaderSize:], c.Body)
+	clear(dst[contentHeaderSize+n:])
+}
+
+// parseContent reads a padded plaintext; the body shares its memory. There is one encoding of each content: the padding
+// is zero and reaches to the end of the smallest bucket, else ErrContent.
+func parseContent(b []byte) (Content, error) {
+	if len(b) < contentHeaderSize {
+		return Content{}, ErrContent
+	}
+	ms := binary.BigEndian.Uint64(b[16:])
+	n := int64(binary.BigEndian.Uint32(b[25:]))
+	if ms > math.MaxInt64 || n > int64(len(b)-contentHeaderSize) {
+		return Content{}, ErrContent
+	}
+	end := contentHeaderSize + int(n)
+	c := Content{
+		ID:   wire.MessageID(b[:16]),
+		Sent: time.UnixMilli(int64(ms)),
+		Type: ContentType(b[24]),
+		Body: b[contentHeaderSize:end:end],
+	}
+	if c.size() != len(b) {
+		return Content{}, ErrContent
+	}
+	for _, x := range b[end:] {
+		if x != 0 {
+			return Content{}, ErrContent
+		}
+	}
+	return c, c.check()
+}
