@@ -59,7 +59,7 @@ type Certificate struct {
 // It returns one of this package's errors otherwise. The caller still has to check VerifyPeer and the roster:
 // Roster.Verify does all three.
 func VerifyCertificate(g *Group, der []byte, now time.Time) (*Certificate, error) {
-	c, err := verifyProfile(g, der)
+	c, err := VerifyCertificateUndated(g, der)
 	if err != nil {
 		return nil, err
 	}
@@ -90,13 +90,13 @@ func (c *Certificate) VerifyPeer(p peer.ID) error {
 	return nil
 }
 
-// sameHolder reports whether two certificates give the same keys the same place: one may be the other's renewal.
-func (c *Certificate) sameHolder(o *Certificate) bool {
+// SameHolder reports whether two certificates give the same keys the same place: one may be the other's renewal.
+func (c *Certificate) SameHolder(o *Certificate) bool {
 	return c.Role == o.Role && c.Kind == o.Kind && c.Peer == o.Peer && (c.RSA == nil) == (o.RSA == nil) && (c.RSA == nil || c.RSA.Equal(o.RSA))
 }
 
-// verifyProfile is VerifyCertificate without the dates.
-func verifyProfile(g *Group, der []byte) (*Certificate, error) {
+// VerifyCertificateUndated is VerifyCertificate without the dates, for those who judge them later with ValidAt.
+func VerifyCertificateUndated(g *Group, der []byte) (*Certificate, error) {
 	cert, err := parseOne(der)
 	if err != nil {
 		return nil, err

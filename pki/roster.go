@@ -156,7 +156,7 @@ func (r *Roster) addRelays(g *Group, relays []wire.RosterRelay) error {
 
 // add verifies one certificate and enters it under its peer ID, which must be new.
 func (r *Roster) add(g *Group, der []byte, kind Kind) (*Certificate, error) {
-	c, err := verifyProfile(g, der)
+	c, err := VerifyCertificateUndated(g, der)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRoster, err)
 	}
@@ -229,6 +229,9 @@ func (r *Roster) Relay(p peer.ID) (Relay, bool) {
 	return r.Relays[i], true
 }
 
+// Certificate returns the certificate of that member or relay node, or nil.
+func (r *Roster) Certificate(p peer.ID) *Certificate { return r.byPeer[p] }
+
 // Admits reports whether that peer is a member or relay node.
 func (r *Roster) Admits(p peer.ID) bool { return r.byPeer[p] != nil }
 
@@ -243,7 +246,7 @@ func (r *Roster) Verify(g *Group, der []byte, p peer.ID, now time.Time) (*Certif
 		return nil, err
 	}
 	listed := r.byPeer[p]
-	if listed == nil || !listed.sameHolder(c) {
+	if listed == nil || !listed.SameHolder(c) {
 		return nil, fmt.Errorf("%w: %s %q", ErrNotInRoster, c.Kind, c.Role)
 	}
 	return c, nil

@@ -1,0 +1,100 @@
+package keystore
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Modes of everything in a home.
+const (
+	dirMode  fs.FileMode = 0o700
+	fileMode fs.FileMode = 0o600
+)
+
+// OpenModeError is returned for a private key, or a folder with one, that is open to others.
+type OpenModeError struct {
+	Path string
+	Mode fs.FileMode // as found
+	Want fs.FileMode // 0600 or 0700
+}
+
+// Error names the file and its mode.
+func (e *OpenModeError) Error() string {
+	return fmt.Sprintf("%s is open to others (mode %04o)", e.Path, e.Mode)
+}
+
+// Hint says what to do about it.
+func (e *OpenModeError) Hint() string { return fmt.Sprintf("chmod %04o %s", e.Want, e.Path) }
+
+// WriteFile replaces a file whole or not at all, with mode 0600, making its folder (0700) if need be. When it returns
+// nil, the file survives a power cut.
+func WriteFile(path string, data []byte) (err error) {
+	dir := filepath.Dir(path)
+	if err := MakeDir(dir); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".tmp-*") // created with mode 0600
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			err = fmt.Errorf("writing %s: %w", path, err)
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// MakeDir makes a folder and those above it with mode 0700, where they are missing.
+func MakeDir(dir string) error {
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return fmt.Errorf("making %s: %w", dir, err)
+	}
+	return nil
+}
+
+// syncDir makes a rename in the folder durable. Windows has no such call, and needs none.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// CheckMode returns an OpenModeError if others than the owner may read, write or enter the path. Windows has no modes.
+func CheckMode(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	want := fileMode
+	if info.IsDir() {
+		want = dirMode
+	}
+	return &OpenModeError{Path: path, Mode: info.Mode().Perm(), Want: want}
+}
