@@ -1,0 +1,205 @@
+package backlog
+
+import (
+	"time"
+
+	"conclave/overlay/durable"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// writer is one change of the log inside one transaction.
+type writer struct {
+	tx       *durable.Tx
+	limits   Limits
+	revision int64
+	dropped  int64
+}
+
+func (w *writer) append(e Entry, runs []run, now time.Time) (bool, error) {
+	here, err := w.tx.One(nil, "SELECT 1 FROM backlog_batch WHERE id = ?", e.ID[:])
+	if err != nil || here {
+		return false, err
+	}
+	fresh, err := w.fresh(runs)
+	if err != nil || len(e.Frames) > 0 && len(fresh) == 0 {
+		return false, err // every frame of it is here, in other batches of the same signer
+	}
+	if err := w.tx.Exec("INSERT INTO backlog_batch (id, signer, control, at, data) VALUES (?, ?, ?, ?, ?)",
+		e.ID[:], []byte(e.Signer), len(e.Frames) == 0, now.UnixMilli(), e.Data); err != nil {
+		return false, err
+	}
+	seq := w.tx.LastID()
+	if err := w.tx.Exec(`INSERT INTO backlog_books (signer, batches, bytes, chains, oldest) VALUES (?1, 1, ?2, 0, ?3)
+		ON CONFLICT DO UPDATE SET batches = batches + 1, bytes = bytes + ?2`, []byte(e.Signer), len(e.Data), seq); err != nil {
+		return false, err
+	}
+	for _, r := range fresh {
+		if err := w.index(r, seq); err != nil {
+			return false, err
+		}
+	}
+	return true, w.makeRoom(e.Signer)
+}
+
+// fresh returns what of a batch's runs the log does not hold yet.
+func (w *writer) fresh(runs []run) ([]run, error) {
+	var fresh []run
+	for _, r := range runs {
+		var holds []span
+		id, known, err := w.chain(r.chain)
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			if holds, err = w.overlaps(id, r.span); err != nil {
+				return nil, err
+			}
+		}
+		for _, s := range r.without(holds) {
+			fresh = append(fresh, run{r.chain, s})
+		}
+	}
+	return fresh, nil
+}
+
+func (w *writer) chain(c Chain) (id int64, known bool, err error) {
+	known, err = w.tx.One([]any{&id}, "SELECT chain FROM backlog_chain WHERE prefix = ? AND sender = ? AND start = ? AND signer = ?",
+		c.Prefix[:], c.Sender, c.Start, []byte(c.Signer))
+	return id, known, err
+}
+
+func (w *writer) overlaps(chain int64, s span) ([]span, error) {
+	var spans []span
+	for row, err := range w.tx.Rows("SELECT first, last FROM backlog_run WHERE chain = ? AND first BETWEEN ? AND ? AND last >= ? ORDER BY first",
+		chain, int64(s.first)-maxRun+1, s.last, s.first) {
+		if err != nil {
+			return nil, err
+		}
+		spans = append(spans, span{uint32(row.Int64(0)), uint32(row.Int64(1))})
+	}
+	return spans, nil
+}
+
+// index enters a run of the batch seq and its chain.
+func (w *writer) index(r run, seq int64) error {
+	id, known, err := w.chain(r.chain)
+	if err != nil {
+		return err
+	}
+	if known {
+		err = w.tx.Exec("UPDATE backlog_chain SET low = min(low, ?2), high = max(high, ?3), revision = ?4 WHERE chain = ?1", id, r.first, r.last, w.revision)
+	} else {
+		err = w.tx.Exec("INSERT INTO backlog_chain (prefix, sender, start, signer, low, high, revision) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			r.chain.Prefix[:], r.chain.Sender, r.chain.Start, []byte(r.chain.Signer), r.first, r.last, w.revision)
+		id = w.tx.LastID()
+	}
+	if err != nil {
+		return err
+	}
+	if !known {
+		if err := w.tx.Exec("UPDATE backlog_books SET chains = chains + 1 WHERE signer = ?", []byte(r.chain.Signer)); err != nil {
+			return err
+		}
+	}
+	return w.tx.Exec("INSERT INTO backlog_run (chain, first, last, seq) VALUES (?, ?, ?, ?)", id, r.first, r.last, seq)
+}
+
+// makeRoom drops batches until the log is within its limits again.
+func (w *writer) makeRoom(by peer.ID) error {
+	for {
+		seq, err := w.victim(by)
+		if err != nil || seq == 0 {
+			return err
+		}
+		if err := w.drop(seq); err != nil {
+			return err
+		}
+		w.dropped++
+	}
+}
+
+// victim returns the next batch to drop, 0 when there is room.
+func (w *writer) victim(by peer.ID) (int64, error) {
+	var seq int64
+	found, err := w.tx.One([]any{&seq}, "SELECT oldest FROM backlog_books WHERE signer = ? AND chains > ?", []byte(by), w.limits.Chains)
+	if err != nil || found {
+		return seq, err
+	}
+	var batches, bytes, signers int64
+	if _, err := w.tx.One([]any{&batches, &bytes, &signers}, "SELECT total(batches), total(bytes), count(*) FROM backlog_books"); err != nil {
+		return 0, err
+	}
+	switch {
+	case bytes > w.limits.Bytes:
+		_, err = w.tx.One([]any{&seq}, "SELECT min(oldest) FROM backlog_books WHERE bytes * ? > ?", signers, w.limits.Bytes)
+	case batches > int64(w.limits.Batches):
+		_, err = w.tx.One([]any{&seq}, "SELECT min(oldest) FROM backlog_books WHERE batches * ? > ?", signers, w.limits.Batches)
+	}
+	return seq, err
+}
+
+// drop deletes a batch, its runs, and what the chains and the books say of it.
+func (w *writer) drop(seq int64) error {
+	var signer []byte
+	var size int64
+	if _, err := w.tx.One([]any{&signer, &size}, "SELECT signer, length(data) FROM backlog_batch WHERE seq = ?", seq); err != nil {
+		return err
+	}
+	var chains []int64
+	for row, err := range w.tx.Rows("SELECT DISTINCT chain FROM backlog_run WHERE seq = ?", seq) {
+		if err != nil {
+			return err
+		}
+		chains = append(chains, row.Int64(0))
+	}
+	if err := w.tx.Exec("DELETE FROM backlog_run WHERE seq = ?", seq); err != nil {
+		return err
+	}
+	if err := w.tx.Exec("DELETE FROM backlog_batch WHERE seq = ?", seq); err != nil {
+		return err
+	}
+	gone := 0
+	for _, chain := range chains {
+		n, err := w.shorten(chain)
+		if err != nil {
+			return err
+		}
+		gone += n
+	}
+	if err := w.tx.Exec(`UPDATE backlog_books SET batches = batches - 1, bytes = bytes - ?2, chains = chains - ?3,
+		oldest = coalesce((SELECT min(seq) FROM backlog_batch WHERE signer = ?1), 0) WHERE signer = ?1`, signer, size, gone); err != nil {
+		return err
+	}
+	return w.tx.Exec("DELETE FROM backlog_books WHERE signer = ? AND batches = 0", signer)
+}
+
+// shorten sets a chain's head after runs went. It returns 1 when nothing of the chain is left.
+func (w *writer) shorten(chain int64) (int, error) {
+	if err := w.tx.Exec(`UPDATE backlog_chain SET revision = ?2,
+		low = (SELECT first FROM backlog_run WHERE chain = ?1 ORDER BY first LIMIT 1),
+		high = (SELECT last FROM backlog_run WHERE chain = ?1 ORDER BY first DESC LIMIT 1)
+		WHERE chain = ?1 AND EXISTS (SELECT 1 FROM backlog_run WHERE chain = ?1)`, chain, w.revision); err != nil {
+		return 0, err
+	}
+	if w.tx.Changes() > 0 {
+		return 0, nil
+	}
+	return 1, w.tx.Exec("DELETE FROM backlog_chain WHERE chain = ?", chain)
+}
+
+func (w *writer) expire(now time.Time) (int, error) {
+	var old []int64
+	for row, err := range w.tx.Rows("SELECT seq FROM backlog_batch WHERE at <= ?", now.Add(-w.limits.Age).UnixMilli()) {
+		if err != nil {
+			return 0, err
+		}
+		old = append(old, row.Int64(0))
+	}
+	for _, seq := range old {
+		if err := w.drop(seq); err != nil {
+			return 0, err
+		}
+	}
+	return len(old), nil
+}

@@ -1,0 +1,194 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"conclave/overlay/wire"
+)
+
+// Memory is a mailbox that is gone with its process: for tests, and for a relay node that was told to keep nothing.
+type Memory struct {
+	limits func() Limits
+
+	mu    sync.Mutex // guards the rest
+	last  int64
+	boxes map[peer.ID][]stored // by recipient, in the order of Seq
+	ids   map[wire.MailID]struct{}
+	books map[line]Quota
+}
+
+type stored struct {
+	Mail
+	expires time.Time
+}
+
+// NewMemory returns an empty mailbox. limits is asked at each deposit.
+func NewMemory(limits func() Limits) *Memory {
+	return &Memory{limits: limits, boxes: map[peer.ID][]stored{}, ids: map[wire.MailID]struct{}{}, books: map[line]Quota{}}
+}
+
+// Deposit implements Store.
+func (m *Memory) Deposit(ctx context.Context, from peer.ID, items []wire.MailItem, now time.Time) ([]wire.Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	limits := m.limits()
+	verdicts := make([]wire.Verdict, len(items))
+	for i, item := range items {
+		verdicts[i] = m.deposit(limits, from, item, now)
+	}
+	return verdicts, nil
+}
+
+func (m *Memory) deposit(limits Limits, from peer.ID, item wire.MailItem, now time.Time) wire.Verdict {
+	if v := limits.shape(item); v != 0 {
+		return v
+	}
+	id := wire.MailIDOf(from, item.To, item.Kind, item.Payload)
+	if _, here := m.ids[id]; here {
+		return wire.VerdictDuplicate
+	}
+	lines, quotas := linesOf(from, item.To), limits.quotas()
+	for i, l := range lines {
+		if !quotas[i].has(m.books[l], len(item.Payload)) {
+			return refusals[i]
+		}
+	}
+	m.last++
+	mail := Mail{Seq: m.last, Mail: wire.Mail{ID: id, From: from, Kind: item.Kind, Payload: slices.Clone(item.Payload)}}
+	m.boxes[item.To] = append(m.boxes[item.To], stored{mail, now.Add(limits.TTL)})
+	m.ids[id] = struct{}{}
+	m.book(from, item.To, 1, int64(len(item.Payload)))
+	return wire.VerdictStored
+}
+
+func (m *Memory) book(from, to peer.ID, items int, bytes int64) {
+	for _, l := range linesOf(from, to) {
+		if used := m.books[l].plus(items, bytes); used.Items == 0 {
+			delete(m.books, l)
+		} else {
+			m.books[l] = used
+		}
+	}
+}
+
+// Pending implements Store.
+func (m *Memory) Pending(ctx context.Context, to peer.ID, after int64, limit int) ([]Mail, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var page []Mail
+	bytes := 0
+	for _, s := range m.boxes[to] {
+		if s.Seq <= after {
+			continue
+		}
+		bytes += len(s.Payload)
+		if len(page) == limit || len(page) > 0 && bytes > pageBytes {
+			break
+		}
+		mail := s.Mail
+		mail.Payload = slices.Clone(s.Payload)
+		page = append(page, mail)
+	}
+	return page, nil
+}
+
+// Acknowledge implements Store.
+func (m *Memory) Acknowledge(ctx context.Context, to peer.ID, ids []wire.MailID) (int, error) {
+	gone := make(map[wire.MailID]bool, len(ids))
+	for _, id := range ids {
+		gone[id] = true
+	}
+	return m.remove(ctx, func(box peer.ID, s stored) bool { return box == to && gone[s.ID] })
+}
+
+// Forget implements Store.
+func (m *Memory) Forget(ctx context.Context, to peer.ID) (int, error) {
+	return m.remove(ctx, func(box peer.ID, _ stored) bool { return box == to })
+}
+
+// Expire implements Store.
+func (m *Memory) Expire(ctx context.Context, now time.Time) (int, error) {
+	return m.remove(ctx, func(_ peer.ID, s stored) bool { return !now.Before(s.expires) })
+}
+
+func (m *Memory) remove(ctx context.Context, goes func(box peer.ID, s stored) bool) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for to, box := range m.boxes {
+		box = slices.DeleteFunc(box, func(s stored) bool {
+			if !goes(to, s) {
+				return false
+			}
+			n++
+			delete(m.ids, s.ID)
+			m.book(s.From, to, -1, -int64(len(s.Payload)))
+			return true
+		})
+		if m.boxes[to] = box; len(box) == 0 {
+			delete(m.boxes, to)
+		}
+	}
+	return n, nil
+}
+
+// Stats implements Store.
+func (m *Memory) Stats(ctx context.Context) (Stats, error) {
+	if err := ctx.Err(); err != nil {
+		return Stats{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := Stats{Quota: m.books[line{}]}
+	for l := range m.books {
+		switch {
+		case l.from == "" && l.to != "":
+			s.Recipients++
+		case l.from != "" && l.to == "":
+			s.Senders++
+		}
+	}
+	return s, nil
+}
+
+// Check implements Store.
+func (m *Memory) Check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	counted := map[line]Quota{}
+	ids := 0
+	for to, box := range m.boxes {
+		for _, s := range box {
+			ids++
+			for _, l := range linesOf(s.From, to) {
+				counted[l] = counted[l].plus(1, int64(len(s.Payload)))
+			}
+		}
+	}
+	if ids != len(m.ids) {
+		return fmt.Errorf("%d mails, %d IDs", ids, len(m.ids))
+	}
+	if !maps.Equal(counted, m.books) {
+		return fmt.Errorf("the books say %v, the mails %v", m.books, counted)
+	}
+	return nil
+}
