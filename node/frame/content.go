@@ -1,6 +1,7 @@
 package frame
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -94,8 +95,8 @@ const behindSize = 10
 
 // check returns ErrContent, with the rule that is broken, for content that no frame may carry.
 func (c Content) check() error {
-	if len(c.Body) > MaxBody {
-		return fmt.Errorf("%w: a body has at most %d bytes", ErrContent, MaxBody)
+	if len(c.Body) > wire.MaxBody {
+		return fmt.Errorf("%w: a body has at most %d bytes", ErrContent, wire.MaxBody)
 	}
 	switch c.Type {
 	case ContentText:
@@ -119,8 +120,8 @@ func (c Content) check() error {
 	return nil
 }
 
-// size returns the size bucket of the content's plaintext.
-func (c Content) size() int { return wire.PlaintextSize(contentHeaderSize + len(c.Body)) }
+// size returns the length of the content's padded plaintext.
+func (c Content) size() int { return wire.PlaintextSize(len(c.Body)) }
 
 // put writes the padded plaintext of checked content into dst, which has c.size() bytes.
 func (c Content) put(dst []byte) {
@@ -128,35 +129,36 @@ func (c Content) put(dst []byte) {
 	binary.BigEndian.PutUint64(dst[16:], uint64(c.Sent.UnixMilli()))
 	dst[24] = byte(c.Type)
 	binary.BigEndian.PutUint32(dst[25:], uint32(len(c.Body)))
-	n := copy(dst[contentHeaderSize:], c.Body)
-	clear(dst[contentHeaderSize+n:])
+	n := copy(dst[wire.ContentHeaderSize:], c.Body)
+	clear(dst[wire.ContentHeaderSize+n:])
 }
 
 // parseContent reads a padded plaintext; the body shares its memory. There is one encoding of each content: the padding
 // is zero and reaches to the end of the smallest bucket, else ErrContent.
 func parseContent(b []byte) (Content, error) {
-	if len(b) < contentHeaderSize {
+	if len(b) < wire.ContentHeaderSize {
 		return Content{}, ErrContent
 	}
 	ms := binary.BigEndian.Uint64(b[16:])
 	n := int64(binary.BigEndian.Uint32(b[25:]))
-	if ms > math.MaxInt64 || n > int64(len(b)-contentHeaderSize) {
+	if ms > math.MaxInt64 || n > int64(len(b)-wire.ContentHeaderSize) {
 		return Content{}, ErrContent
 	}
-	end := contentHeaderSize + int(n)
+	end := wire.ContentHeaderSize + int(n)
 	c := Content{
 		ID:   wire.MessageID(b[:16]),
 		Sent: time.UnixMilli(int64(ms)),
 		Type: ContentType(b[24]),
-		Body: b[contentHeaderSize:end:end],
+		Body: b[wire.ContentHeaderSize:end:end],
 	}
 	if c.size() != len(b) {
 		return Content{}, ErrContent
 	}
-	for _, x := range b[end:] {
-		if x != 0 {
-			return Content{}, ErrContent
-		}
+	if !bytes.Equal(b[end:], zeros[:len(b)-end]) {
+		return Content{}, ErrContent
 	}
 	return c, c.check()
 }
+
+// zeros is what padding is compared with.
+var zeros [wire.MaxBody]byte

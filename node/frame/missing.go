@@ -2,14 +2,6 @@ package frame
 
 import "conclave/overlay/wire"
 
-// Head is a hint about how far a sender got in one start: the backlog of the relay node has a frame with this counter.
-// A hint is not proof; what it leads to is proved when it is opened.
-type Head struct {
-	Sender uint16
-	Start  uint32
-	High   uint32 // the highest counter
-}
-
 // Range is a run of frames of one sender and start.
 type Range struct {
 	Sender   uint16
@@ -28,14 +20,15 @@ type Progress struct {
 }
 
 // Missing returns the frames of the hinted starts that were not opened and can still be: from 0, or where the window
-// begins, to the hinted counter. Starts that were never heard of count as wholly missing. This member's own frames,
-// starts whose keys are gone, and hints beyond what a frame may be ahead are left out.
-func (s *Session) Missing(heads ...Head) []Range {
+// begins, to the hinted counter; what the hint says about the lowest counter held is not looked at. A hint is no proof:
+// what it leads to is proved when it is opened. Starts that were never heard of count as wholly missing. This member's own frames,
+// other sessions, starts whose keys are gone, and hints beyond what a frame may be ahead are left out.
+func (s *Session) Missing(heads ...wire.Head) []Range {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []Range
 	for _, h := range heads {
-		if int(h.Sender) >= len(s.senders) || int(h.Sender) == s.self || h.High > MaxCounter {
+		if h.Prefix != s.prefix || int(h.Sender) >= len(s.senders) || int(h.Sender) == s.self || h.High > MaxCounter {
 			continue
 		}
 		from := &s.senders[h.Sender]
@@ -53,7 +46,7 @@ func (s *Session) Missing(heads ...Head) []Range {
 }
 
 // missing returns the runs of counters up to the hinted one that were not opened.
-func (c *chain) missing(h Head) []Range {
+func (c *chain) missing(h wire.Head) []Range {
 	var out []Range
 	add := func(from, to uint32) {
 		if n := len(out); n > 0 && out[n-1].To+1 == from {

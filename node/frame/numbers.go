@@ -15,16 +15,11 @@ const (
 	// MaxCounter is the last counter of a start. The sender asks for a new epoch long before.
 	MaxCounter = 1<<31 - 1
 	// MaxText is the longest text in bytes of UTF-8.
-	MaxText = 32 << 10
+	MaxText = wire.MaxBody
 	// MaxAcks is the largest number of message IDs in one acknowledgement.
-	MaxAcks = 2048
+	MaxAcks = wire.MaxBody / 16
 	// MaxMembers is the largest number of members of a session; a sender's index has 16 bits.
 	MaxMembers = 1 << 16
-
-	// contentHeaderSize: message ID 16 | send time 8 | type 1 | body length 4
-	contentHeaderSize = 29
-	// MaxBody is the longest body of any content in bytes.
-	MaxBody = wire.MaxPlaintext - contentHeaderSize
 )
 
 // Implementation constants. Another client may choose others.

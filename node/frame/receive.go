@@ -136,20 +136,22 @@ type walk struct {
 func (w *walk) run(p *prf, ck *key, from, to uint32) {
 	w.ck = *ck
 	for n := from; n < to; n++ {
-		if to-n <= MaxSkipped {
-			w.skipped = append(w.skipped, skippedKeys{counter: n})
-			derive(p, &w.skipped[len(w.skipped)-1].keys, &w.ck)
+		if to-n > MaxSkipped {
+			p.expand(&w.ck, &w.ck, labelStep, nil)
+			continue
 		}
-		p.expand(&w.ck, &w.ck, labelStep, nil)
+		w.skipped = append(w.skipped, skippedKeys{counter: n})
+		w.step(p, &w.skipped[len(w.skipped)-1].keys)
 	}
-	derive(p, &w.keys, &w.ck)
-	p.expand(&w.ck, &w.ck, labelStep, nil)
+	w.step(p, &w.keys)
 }
 
-// derive sets keys to those of the counter that ck is of.
-func derive(p *prf, keys *messageKeys, ck *key) {
-	p.expand(&keys.aes, ck, labelAES, nil)
-	p.expand(&keys.mac, ck, labelMAC, nil)
+// step sets keys to those of the present counter and moves the chain to the next.
+func (w *walk) step(p *prf, keys *messageKeys) {
+	p.load(&w.ck)
+	p.expandLoaded(&keys.aes, labelAES)
+	p.expandLoaded(&keys.mac, labelMAC)
+	p.expandLoaded(&w.ck, labelStep)
 }
 
 // clear overwrites the walk's keys and keeps its memory, unless that has grown.

@@ -21,14 +21,16 @@ const (
 	// FrameOverhead is what a frame adds to its ciphertext.
 	FrameOverhead = FrameHeaderSize + FrameIVSize + FrameMACSize // 72
 
-	// MinPlaintext is the smallest size bucket. Buckets double from here to 4 KiB.
-	MinPlaintext = 128
-	// PlaintextStep is the distance of the size buckets from 4 KiB on.
-	PlaintextStep = 4096
-	// MaxPlaintext is the largest size bucket: a text of 32 KiB and its envelope fit into it.
-	MaxPlaintext = 9 * PlaintextStep // 36,864
+	// ContentHeaderSize is the length of what precedes the body in a frame's plaintext.
+	ContentHeaderSize = 29 // message ID 16 | send time 8 | content type 1 | body length 4
+	// MinBody is the smallest size bucket of a body.
+	MinBody = 128
+	// MaxBody is the largest size bucket of a body, and so the longest body.
+	MaxBody = 32 << 10
+
+	minFrame = FrameOverhead + ContentHeaderSize + MinBody // 229
 	// MaxFrame is the largest frame in bytes.
-	MaxFrame = MaxPlaintext + FrameOverhead // 36,936
+	MaxFrame = FrameOverhead + ContentHeaderSize + MaxBody // 32,869
 )
 
 // ErrFrame is returned when bytes are not a well-formed frame.
@@ -40,7 +42,7 @@ type FrameHeader struct {
 	Sender  uint16 // index of the sender in the session's members, in role order
 	Start   uint32 // number of the sender's process start within the session, from 0
 	Counter uint32 // number of the frame within the start, from 0
-	Length  uint32 // length of the ciphertext, which is a size bucket
+	Length  uint32 // length of the ciphertext: ContentHeaderSize and a size bucket
 }
 
 // Append appends the header's 24 bytes to dst.
@@ -53,10 +55,10 @@ func (h FrameHeader) Append(dst []byte) []byte {
 	return binary.BigEndian.AppendUint32(dst, h.Length)
 }
 
-// ParseFrameHeader reads the header of a whole frame. The version and the type must be known, the length must be a
-// size bucket and must be exactly what the frame carries; anything else is ErrFrame.
+// ParseFrameHeader reads the header of a whole frame. The version and the type must be known, the length must be
+// one that a size bucket gives and must be exactly what the frame carries; anything else is ErrFrame.
 func ParseFrameHeader(frame []byte) (FrameHeader, error) {
-	if len(frame) < MinPlaintext+FrameOverhead || len(frame) > MaxFrame {
+	if len(frame) < minFrame || len(frame) > MaxFrame {
 		return FrameHeader{}, ErrFrame
 	}
 	if frame[0] != FrameVersion || frame[1] != FrameSealed {
@@ -69,26 +71,21 @@ func ParseFrameHeader(frame []byte) (FrameHeader, error) {
 		Counter: binary.BigEndian.Uint32(frame[16:20]),
 		Length:  binary.BigEndian.Uint32(frame[20:24]),
 	}
-	if int(h.Length) != len(frame)-FrameOverhead || PlaintextSize(int(h.Length)) != int(h.Length) {
+	if int(h.Length) != len(frame)-FrameOverhead || PlaintextSize(int(h.Length)-ContentHeaderSize) != int(h.Length) {
 		return FrameHeader{}, ErrFrame
 	}
 	return h, nil
 }
 
-// PlaintextSize returns the size bucket for n bytes: the smallest of 128, 256, 512, 1024, 2048, 4096 and the multiples
-// of 4096 above that is at least n. It returns 0 when n is above MaxPlaintext.
-//
-// Doubling all the way would hide more of a long text's size, and cost up to twice its bytes; chat is short.
+// PlaintextSize returns the length of the plaintext with a body of n bytes: ContentHeaderSize and the body's size bucket,
+// which is the smallest of 128, 256, 512, … 32,768 that is at least n. It returns 0 when n is above MaxBody.
 func PlaintextSize(n int) int {
-	if n > MaxPlaintext {
+	if n > MaxBody {
 		return 0
 	}
-	if n > PlaintextStep {
-		return (n + PlaintextStep - 1) / PlaintextStep * PlaintextStep
+	bucket := MinBody
+	for bucket < n {
+		bucket *= 2
 	}
-	size := MinPlaintext
-	for size < n {
-		size *= 2
-	}
-	return size
+	return ContentHeaderSize + bucket
 }

@@ -1,0 +1,197 @@
+package frame
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"hash"
+	"testing"
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// benchRun is how many frames are sealed or opened in a row before the baseline has its turn. Taking turns makes the
+// ratio hold still on a machine that does other things too.
+const benchRun = 16
+
+// BenchmarkFrame measures sealing and opening a text, the ratchet step inside the timed loop, beside bare AES-256-CTR
+// and HMAC-SHA256 with reused state over the same text. It reports both times and their ratio, "x-bare".
+func BenchmarkFrame(b *testing.B) {
+	for _, size := range []struct {
+		name string
+		text int
+	}{{"256B", 256}, {"16KiB", 16 << 10}} {
+		b.Run("seal/"+size.name, func(b *testing.B) { benchSeal(b, size.text) })
+		b.Run("open/"+size.name, func(b *testing.B) { benchOpen(b, size.text) })
+	}
+}
+
+// BenchmarkBare runs the baseline alone, for its allocations.
+func BenchmarkBare(b *testing.B) {
+	bare := newBare(b, 256)
+	b.Run("seal/256B", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			bare.seal()
+		}
+	})
+	b.Run("open/256B", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			bare.open()
+		}
+	})
+}
+
+// bare is the baseline: one AES key schedule and one HMAC key for all frames, a random IV for each.
+type bare struct {
+	block         cipher.Block
+	mac           hash.Hash
+	plain, sealed []byte
+	sum           []byte
+}
+
+func newBare(b *testing.B, n int) *bare {
+	b.Helper()
+	block, err := aes.NewCipher(make([]byte, 32))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &bare{
+		block: block, mac: hmac.New(sha256.New, make([]byte, 32)),
+		plain: make([]byte, n), sealed: make([]byte, 16+n+32), sum: make([]byte, 0, 32),
+	}
+}
+
+func (r *bare) seal() {
+	end := 16 + len(r.plain)
+	_, _ = rand.Read(r.sealed[:16])
+	cipher.NewCTR(r.block, r.sealed[:16]).XORKeyStream(r.sealed[16:end], r.plain)
+	r.mac.Reset()
+	r.mac.Write(r.sealed[:end])
+	r.mac.Sum(r.sealed[:end])
+}
+
+func (r *bare) open() {
+	end := 16 + len(r.plain)
+	r.mac.Reset()
+	r.mac.Write(r.sealed[:end])
+	if r.sum = r.mac.Sum(r.sum[:0]); !hmac.Equal(r.sum, r.sealed[end:]) {
+		panic("wrong MAC")
+	}
+	cipher.NewCTR(r.block, r.sealed[:16]).XORKeyStream(r.plain, r.sealed[16:end])
+}
+
+// stopwatch adds up the time of both sides.
+type stopwatch struct{ ours, bare time.Duration }
+
+// report gives the figures of n frames.
+func (w *stopwatch) report(b *testing.B, n int) {
+	b.ReportMetric(0, "ns/op") // the loop holds both sides
+	b.ReportMetric(float64(w.ours.Nanoseconds())/float64(n), "ns/frame")
+	b.ReportMetric(float64(w.bare.Nanoseconds())/float64(n), "ns/bare")
+	b.ReportMetric(float64(w.ours)/float64(w.bare), "x-bare")
+}
+
+func benchSeal(b *testing.B, n int) {
+	s, bare := benchSession(b, 0), newBare(b, n)
+	content := benchText(n)
+	out := make([]byte, 0, wire.MaxFrame)
+	b.Run("allocs", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = s.Seal(out, content)
+		}
+	})
+	b.Run("ratio", func(b *testing.B) {
+		var w stopwatch
+		rounds := 0
+		for ; b.Loop(); rounds++ {
+			t0 := time.Now()
+			for range benchRun {
+				if _, err := s.Seal(out, content); err != nil {
+					b.Fatal(err)
+				}
+			}
+			t1 := time.Now()
+			for range benchRun {
+				bare.seal()
+			}
+			w.ours += t1.Sub(t0)
+			w.bare += time.Since(t1)
+		}
+		w.report(b, rounds*benchRun)
+	})
+}
+
+func benchOpen(b *testing.B, n int) {
+	a, s, bare := benchSession(b, 0), benchSession(b, 1), newBare(b, n)
+	bare.seal()
+	content := benchText(n)
+	var frames [benchRun][]byte
+	plain := make([]byte, 0, wire.ContentHeaderSize+wire.MaxBody)
+	signer := a.Members()[0].Identity
+	var w stopwatch
+	rounds := 0
+	for ; b.Loop(); rounds++ {
+		for i := range frames {
+			var err error
+			if frames[i], err = a.Seal(frames[i][:0], content); err != nil {
+				b.Fatal(err)
+			}
+		}
+		t0 := time.Now()
+		for _, frame := range frames {
+			if _, err := s.OpenTo(plain, signer, frame); err != nil {
+				b.Fatal(err)
+			}
+		}
+		t1 := time.Now()
+		for range benchRun {
+			bare.open()
+		}
+		w.ours += t1.Sub(t0)
+		w.bare += time.Since(t1)
+	}
+	w.report(b, rounds*benchRun)
+}
+
+// TestAllocations pins the number of allocations: the AES key schedule and the CTR stream, which the standard library
+// makes anew for each key.
+func TestAllocations(t *testing.T) {
+	a, s := testSession(t, 0), testSession(t, 1)
+	signer := a.Members()[0].Identity
+	content := benchText(256)
+	out := make([]byte, 0, wire.MaxFrame)
+	plain := make([]byte, 0, wire.MaxFrame)
+	if n := testing.AllocsPerRun(100, func() { _, _ = a.Seal(out, content) }); n > 2 {
+		t.Errorf("Seal allocates %v times, want at most 2", n)
+	}
+	both := testing.AllocsPerRun(100, func() {
+		frame, err := a.Seal(out, content)
+		if err == nil {
+			_, err = s.OpenTo(plain, signer, frame)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	if both > 4 {
+		t.Errorf("Seal and OpenTo allocate %v times, want at most 4", both)
+	}
+}
+
+// benchText returns a text of n bytes.
+func benchText(n int) Content {
+	body := make([]byte, n)
+	for i := range body {
+		body[i] = 'a' + byte(i%26)
+	}
+	return Content{ID: wire.MessageID{1}, Sent: time.UnixMilli(1), Type: ContentText, Body: body}
+}
+
+// benchSession returns a session that may seal.
+func benchSession(b *testing.B, self int) *Session { return testSession(b, self) }
