@@ -1,0 +1,288 @@
+package overlay
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"conclave/overlay/wire"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// TopicConfig says how to join a group's topic.
+type TopicConfig struct {
+	// Group names the topic.
+	Group wire.GroupID
+	// Hub is set by a relay node: its mesh takes every member.
+	Hub bool
+	// Members is the size of the roster. Default 16.
+	Members int
+	// Admit says whether a peer is in the roster. It is asked for every RPC and must be quick. Required. A peer that
+	// becomes admitted while it is connected must be disconnected once, so that both sides greet each other anew.
+	Admit func(peer.ID) bool
+	// Relays says which peers are relay nodes: topic traffic with them may run over a circuit (an outer relay node's).
+	// With anyone else it never does, unless Hub is set. Default nil: nobody.
+	Relays func(peer.ID) bool
+	// Validate decides about each message, by the peer that handed it over (not its author) and its data. It runs
+	// inline, one message at a time. Default nil: everything that an admitted peer hands over is accepted.
+	Validate func(receivedFrom peer.ID, data []byte) bool
+	// Rate bounds what one peer may hand over. The zero value stands for DefaultTopicRate.
+	Rate TopicRate
+	// Log takes what goes wrong, and the library's lines. Required.
+	Log *slog.Logger
+	// Defences switches defences off, for tests. Its zero value means that all are on.
+	Defences TopicDefences
+}
+
+// TopicDefences switches off, one by one, what keeps outsiders off the topic. It exists so that tests can show that
+// each attack works without them. Nothing else may set a field.
+type TopicDefences struct {
+	AnyProtocol          bool // offer floodsub too, which has no mesh to keep anyone out of
+	NoStreamGate         bool // open and accept pubsub streams with anybody, over anything
+	NoInspector          bool // look into no RPC before it is handled
+	NoSubscriptionFilter bool // take subscriptions of anybody to anything
+	NoValidator          bool // accept messages from anybody
+}
+
+func (c *TopicConfig) complete() error {
+	if c.Admit == nil || c.Log == nil {
+		return errors.New("a topic needs Admit and Log")
+	}
+	if c.Members <= 0 {
+		c.Members = 16
+	}
+	if c.Rate == (TopicRate{}) {
+		c.Rate = DefaultTopicRate
+	}
+	return nil
+}
+
+// TopicHandle is this node's place in the group's topic.
+type TopicHandle struct {
+	// Static after construction.
+	host   host.Host
+	name   string
+	log    *slog.Logger
+	drops  *drops
+	peers  *topicPeers
+	topic  *pubsub.Topic
+	protos []protocol.ID
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	subscribed chan struct{} // closed when sub is set
+	subOnce    sync.Once
+	sub        *pubsub.Subscription // set before subscribed is closed
+	subErr     error                // set before subscribed is closed
+	wg         sync.WaitGroup
+}
+
+// Message is one message from the topic.
+type Message struct {
+	From peer.ID // who handed it over, which is not its author
+	Data []byte
+}
+
+// JoinTopic joins the group's topic. A member subscribes as soon as the first peer of the topic is known, so that it
+// is in that peer's mesh at once. Close the handle before the host.
+func JoinTopic(ctx context.Context, h host.Host, cfg TopicConfig) (*TopicHandle, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	t := &TopicHandle{
+		host: h, name: Topic(cfg.Group), log: cfg.Log, drops: newDrops(), peers: newTopicPeers(),
+		subscribed: make(chan struct{}), protos: protocols(cfg.Defences),
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	if err := t.join(cfg); err != nil {
+		t.cancel()
+		return nil, fmt.Errorf("joining the topic: %w", err)
+	}
+	if cfg.Hub {
+		t.subscribe()
+	}
+	return t, ctx.Err()
+}
+
+func (t *TopicHandle) join(cfg TopicConfig) error {
+	guard := newGuard(t.host, t.name, cfg, t.drops)
+	var h host.Host = t.host
+	if !cfg.Defences.NoStreamGate {
+		h = &gatedHost{Host: t.host, guard: guard}
+	}
+	ps, err := pubsub.NewGossipSub(t.ctx, h, t.options(cfg, guard)...)
+	if err != nil {
+		return err
+	}
+	if !cfg.Defences.NoValidator {
+		err = ps.RegisterTopicValidator(t.name, guard.validate, pubsub.WithValidatorInline(true))
+		if err != nil {
+			return err
+		}
+	}
+	if t.topic, err = ps.Join(t.name); err != nil {
+		return err
+	}
+	events, err := t.topic.EventHandler()
+	if err != nil {
+		return err
+	}
+	t.wg.Go(func() { t.follow(events) })
+	return nil
+}
+
+// options are the settings that FACTS found necessary; SPEC.md section 7.1 lists those that others must share.
+func (t *TopicHandle) options(cfg TopicConfig, g *guard) []pubsub.Option {
+	opts := []pubsub.Option{
+		// Frames carry their author and their batch a signature; the library's own would be checked at every hop.
+		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
+		pubsub.WithNoAuthor(),
+		// The library marks an ID as seen before it validates: anything shorter than a hash of all the data lets a
+		// forged copy suppress the real message.
+		pubsub.WithMessageIdFn(func(m *pb.Message) string { sum := sha256.Sum256(m.Data); return string(sum[:]) }),
+		pubsub.WithGossipSubProtocols(t.protos, pubsub.GossipSubDefaultFeatures),
+		pubsub.WithGossipSubParams(topicParams(cfg.Hub, cfg.Members)),
+		pubsub.WithPeerExchange(false),
+		pubsub.WithFloodPublish(true),
+		pubsub.WithPeerOutboundQueueSize(topicQueue),
+		pubsub.WithValidateQueueSize(topicQueue),
+		pubsub.WithValidateWorkers(1), // more let messages of one sender overtake each other
+		pubsub.WithMaxMessageSize(maxTopicRPC),
+		pubsub.WithMaxControlMessageSize(maxTopicControl),
+		pubsub.WithLogger(cfg.Log),
+		pubsub.WithRPCLogger(cfg.Log),
+		pubsub.WithRawTracer(&topicTracer{drops: t.drops, peers: t.peers}),
+	}
+	if !cfg.Defences.NoInspector {
+		opts = append(opts, pubsub.WithAppSpecificRpcInspector(g.inspect))
+	}
+	if !cfg.Defences.NoSubscriptionFilter {
+		opts = append(opts, pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(g, maxSubscriptions)))
+	}
+	return opts
+}
+
+// protocols leaves floodsub out: whoever speaks it is sent every message without asking.
+func protocols(d TopicDefences) []protocol.ID {
+	if d.AnyProtocol {
+		return pubsub.GossipSubDefaultProtocols
+	}
+	return pubsub.GossipSubDefaultProtocols[:4]
+}
+
+// topicParams sizes the mesh. A hub prunes nobody. A member's mesh is the hubs and, on a LAN, up to a dozen members.
+func topicParams(hub bool, members int) pubsub.GossipSubParams {
+	p := pubsub.DefaultGossipSubParams()
+	p.Dout = 0
+	if hub {
+		p.D, p.Dlo, p.Dhi = 2*members+16, members+8, 4*members+32
+	} else {
+		p.D, p.Dlo, p.Dhi = 12, 8, 24
+	}
+	p.Dscore = min(p.Dscore, p.Dhi)
+	p.HeartbeatInterval = topicHeartbeat
+	p.HeartbeatInitialDelay = topicHeartbeat / 2
+	p.HistoryLength, p.HistoryGossip = 20, 5 // 2 s and 0.5 s of messages
+	p.UnsubscribeBackoff = time.Second
+	p.IDontWantMessageThreshold = maxTopicRPC // on a star IDONTWANT only costs
+	return p
+}
+
+// follow keeps the set of the topic's peers, and subscribes when the first is there or none comes.
+func (t *TopicHandle) follow(events *pubsub.TopicEventHandler) {
+	defer events.Cancel()
+	timer := time.AfterFunc(subscribeAfter, t.subscribe)
+	defer timer.Stop()
+	for {
+		e, err := events.NextPeerEvent(t.ctx)
+		if err != nil {
+			return
+		}
+		t.peers.joined(e.Peer, e.Type == pubsub.PeerJoin)
+		if e.Type == pubsub.PeerJoin {
+			t.subscribe()
+		}
+	}
+}
+
+func (t *TopicHandle) subscribe() {
+	t.subOnce.Do(func() {
+		self := t.host.ID()
+		t.sub, t.subErr = t.topic.Subscribe(pubsub.WithBufferSize(topicQueue),
+			pubsub.WithMessageFilter(func(m *pubsub.Message) bool { return m.ReceivedFrom != self }))
+		close(t.subscribed)
+	})
+}
+
+// Publish hands a batch to the topic. It waits until there is somebody to hand it to, because what is published
+// before is lost; a second Publish of the same bytes within two minutes does nothing.
+func (t *TopicHandle) Publish(ctx context.Context, data []byte) error {
+	if len(data) == 0 || len(data) > wire.MaxBatch {
+		return fmt.Errorf("publishing %d bytes: %w", len(data), wire.ErrBatch)
+	}
+	if err := t.Ready(ctx); err != nil {
+		return fmt.Errorf("publishing: %w", err)
+	}
+	if err := t.topic.Publish(ctx, data); err != nil {
+		return fmt.Errorf("publishing: %w", err)
+	}
+	return nil
+}
+
+// Receive returns the next message that somebody else handed over. It returns ErrTopicClosed after Close. It may be
+// called by one goroutine at a time.
+func (t *TopicHandle) Receive(ctx context.Context) (Message, error) {
+	select {
+	case <-t.subscribed:
+	case <-ctx.Done():
+		return Message{}, ctx.Err()
+	case <-t.ctx.Done():
+		return Message{}, ErrTopicClosed
+	}
+	if t.subErr != nil {
+		return Message{}, fmt.Errorf("subscribing: %w", t.subErr)
+	}
+	m, err := t.sub.Next(ctx)
+	if errors.Is(err, pubsub.ErrSubscriptionCancelled) || t.ctx.Err() != nil {
+		return Message{}, ErrTopicClosed
+	}
+	if err != nil {
+		return Message{}, err
+	}
+	return Message{From: m.ReceivedFrom, Data: m.Data}, nil
+}
+
+// ErrTopicClosed is returned after the topic handle was closed.
+var ErrTopicClosed = errors.New("the topic is closed")
+
+// Ready returns when there is at least one peer in the topic to which messages can be sent.
+func (t *TopicHandle) Ready(ctx context.Context) error { return t.peers.wait(ctx, t.ctx) }
+
+// Peers returns the peers that are in the topic and can be sent to.
+func (t *TopicHandle) Peers() []peer.ID { return t.peers.list() }
+
+// Drops returns how often each kind of message or RPC was dropped, by name.
+func (t *TopicHandle) Drops() map[string]uint64 { return t.drops.snapshot() }
+
+// Close leaves the topic and returns when this package's goroutines have ended. The library's own end with the host.
+func (t *TopicHandle) Close() error {
+	t.subscribe() // so that nothing subscribes later
+	if t.sub != nil {
+		t.sub.Cancel()
+	}
+	t.cancel()
+	for _, p := range t.protos {
+		t.host.RemoveStreamHandler(p)
+	}
+	t.wg.Wait()
+	return nil
+}

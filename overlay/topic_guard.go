@@ -1,0 +1,152 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"conclave/overlay/wire"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"golang.org/x/time/rate"
+)
+
+// TopicRate bounds what one peer may hand over. What is over it is dropped and counted; the backlog makes up for it.
+type TopicRate struct {
+	Messages float64 // a second
+	Bytes    float64 // a second
+	Burst    float64 // seconds' worth of both that may come at once
+}
+
+// DefaultTopicRate is far above what people type and what a fast sender's batches reach, and below what would let one
+// member fill everybody's link through the hub. Arbitrary.
+var DefaultTopicRate = TopicRate{Messages: 20_000, Bytes: 16 << 20, Burst: 4}
+
+// errDropped is returned to the library for an RPC that it must not handle. The reason is counted.
+var errDropped = errors.New("dropped")
+
+// guard holds the topic's defences: who may talk, over what, about what, and how much.
+type guard struct {
+	// Static after construction.
+	host   host.Host
+	topic  string
+	admit  func(peer.ID) bool
+	relays func(peer.ID) bool
+	hub    bool
+	check  func(peer.ID, []byte) bool
+	rate   TopicRate
+	drops  *drops
+
+	// Owned by the library's event loop, which calls inspect. Only admitted peers get a bucket, so it is bounded by
+	// the rosters of this process's life.
+	buckets map[peer.ID]*bucket
+}
+
+type bucket struct{ messages, bytes *rate.Limiter }
+
+func newGuard(h host.Host, topic string, cfg TopicConfig, d *drops) *guard {
+	relays := cfg.Relays
+	if relays == nil {
+		relays = func(peer.ID) bool { return false }
+	}
+	return &guard{
+		host: h, topic: topic, admit: cfg.Admit, relays: relays, hub: cfg.Hub, check: cfg.Validate, rate: cfg.Rate,
+		drops: d, buckets: make(map[peer.ID]*bucket),
+	}
+}
+
+// overCircuit says whether topic traffic with that peer may run over a circuit.
+func (g *guard) overCircuit(p peer.ID) bool { return g.hub || g.relays(p) }
+
+// inspect sees every RPC before the library does, and drops whole what an honest peer would not send.
+func (g *guard) inspect(from peer.ID, rpc *pubsub.RPC) error {
+	if !g.admit(from) {
+		g.drops.add(DropStranger, 1)
+		return errDropped
+	}
+	bytes := 0
+	for _, m := range rpc.GetPublish() {
+		if m.GetTopic() != g.topic || len(m.GetData()) > wire.MaxBatch || len(m.GetData()) == 0 {
+			g.drops.add(DropMalformed, 1)
+			return errDropped
+		}
+		bytes += len(m.GetData())
+	}
+	if n := len(rpc.GetPublish()); n > 0 && !g.allow(from, n, bytes) {
+		g.drops.add(DropRate, uint64(n))
+		return errDropped
+	}
+	return nil
+}
+
+func (g *guard) allow(from peer.ID, messages, bytes int) bool {
+	b := g.buckets[from]
+	if b == nil {
+		b = &bucket{
+			messages: rate.NewLimiter(rate.Limit(g.rate.Messages), int(g.rate.Messages*g.rate.Burst)),
+			bytes:    rate.NewLimiter(rate.Limit(g.rate.Bytes), int(g.rate.Bytes*g.rate.Burst)),
+		}
+		g.buckets[from] = b
+	}
+	now := time.Now()
+	return b.messages.AllowN(now, messages) && b.bytes.AllowN(now, bytes)
+}
+
+// CanSubscribe implements pubsub.SubscriptionFilter: nobody subscribes to anything but the group's topic.
+func (g *guard) CanSubscribe(topic string) bool { return topic == g.topic }
+
+// FilterIncomingSubscriptions implements pubsub.SubscriptionFilter.
+func (g *guard) FilterIncomingSubscriptions(from peer.ID, subs []*pb.RPC_SubOpts) ([]*pb.RPC_SubOpts, error) {
+	if !g.admit(from) {
+		g.drops.add(DropSubscription, uint64(len(subs)))
+		return nil, nil
+	}
+	kept := pubsub.FilterSubscriptions(subs, g.CanSubscribe)
+	g.drops.add(DropSubscription, uint64(len(subs)-len(kept)))
+	return kept, nil
+}
+
+// validate is the topic's validator. From and signature are absent on purpose, so it judges who handed it over.
+func (g *guard) validate(_ context.Context, from peer.ID, m *pubsub.Message) bool {
+	if from == g.host.ID() {
+		return true
+	}
+	if !g.admit(from) || len(m.Data) > wire.MaxBatch {
+		return false
+	}
+	return g.check == nil || g.check(from, m.Data)
+}
+
+// gatedHost is the host as pubsub sees it: no pubsub stream is opened to or accepted from a peer that is not in the
+// roster, nor over a circuit to another member. The library opens the stream again by itself when a direct connection
+// comes, because identify then reports the peer anew.
+type gatedHost struct {
+	host.Host
+	guard *guard
+}
+
+// NewStream opens a stream if the gate lets it.
+func (h *gatedHost) NewStream(ctx context.Context, p peer.ID, protos ...protocol.ID) (network.Stream, error) {
+	if !h.guard.admit(p) || !h.guard.overCircuit(p) && !Direct(h.Host, p) {
+		return nil, errDropped
+	}
+	return h.Host.NewStream(ctx, p, protos...)
+}
+
+// SetStreamHandler registers a handler behind the gate.
+func (h *gatedHost) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
+	h.Host.SetStreamHandler(id, func(s network.Stream) {
+		p := s.Conn().RemotePeer()
+		if !h.guard.admit(p) || !h.guard.overCircuit(p) && IsCircuit(s.Conn().RemoteMultiaddr()) {
+			h.guard.drops.add(DropStream, 1)
+			_ = s.Reset()
+			return
+		}
+		handle(s)
+	})
+}
