@@ -1,0 +1,96 @@
+package session
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"conclave/overlay/wire"
+	"conclave/pki"
+)
+
+// Specification constants (SPEC.md section 8).
+const (
+	// MaxSkew is how far a hello's time may be from the receiver's clock, either way, inclusive.
+	MaxSkew = 60 * time.Second
+	// HandshakeTimeout ends a handshake that does not get on.
+	HandshakeTimeout = 10 * time.Second
+	// PingInterval is how long a side that sent nothing waits before it sends a ping.
+	PingInterval = 15 * time.Second
+	// SilenceTimeout ends a connection on which nothing arrived for that long.
+	SilenceTimeout = 45 * time.Second
+)
+
+// Implementation constants. Arbitrary, within a factor of two.
+const (
+	sendQueueMessages = 4096
+	sendQueueBytes    = 8 << 20
+	readBuffer        = 16 << 10
+	writeTimeout      = 30 * time.Second
+	closeTimeout      = 2 * time.Second
+)
+
+// Config is what a node brings to a handshake. One value may serve any number of handshakes at once.
+type Config struct {
+	// Group is the node's group. Required.
+	Group *pki.Group
+	// Cert is the node's certificate, DER. Required.
+	Cert []byte
+	// Identity signs. Required.
+	Identity ed25519.PrivateKey
+	// Roster returns the node's present roster. Required, never nil.
+	Roster func() *pki.Roster
+	// Now is the node's clock. Required.
+	Now func() time.Time
+	// Nonces remembers the nonces of the other side. Required; shared by all handshakes of a process.
+	Nonces *NonceCache
+	// Rand gives nonces. Default: the system's.
+	Rand io.Reader
+	// Log takes what a handshake refuses, at debug level. Required.
+	Log *slog.Logger
+	// OfferRoster is given the newer roster that the other side carries, before admission is decided. It verifies and
+	// keeps it, or returns why not; after an error the handshake goes on with the roster that is there. Default: none
+	// is taken.
+	OfferRoster func(envelope []byte) error
+	// AttachRoster puts this node's roster into its hello. A member sets it on its first hello to a relay node and
+	// when RemoteRosterVersion of its last session there was older than its own. The reply carries the relay node's
+	// roster whenever the hello named an older version.
+	AttachRoster bool
+	// Database is the relay node's database, told in its reply. Not used by a member.
+	Database wire.DatabaseID
+	// Timeout bounds the handshake. Default HandshakeTimeout.
+	Timeout time.Duration
+	// Ping and Silence override PingInterval and SilenceTimeout.
+	Ping, Silence time.Duration
+	// Defences switches defences off, for tests. Its zero value means that all are on.
+	Defences Defences
+}
+
+// Defences switches off, one by one, what the handshake checks. It exists so that tests can show that each attack
+// works without them. Nothing else may set a field.
+type Defences struct {
+	NoPeers     bool // sign and check nothing about which peers talk, and take any peer's certificate
+	NoNonces    bool // take a nonce that was seen before
+	NoClock     bool // take any time
+	NoFinish    bool // take any finish
+	NoSignature bool // take any signature in hello and reply
+}
+
+func (c *Config) complete() error {
+	if c.Group == nil || len(c.Cert) == 0 || len(c.Identity) != ed25519.PrivateKeySize || c.Roster == nil ||
+		c.Now == nil || c.Nonces == nil || c.Log == nil {
+		return errors.New("a session needs Group, Cert, Identity, Roster, Now, Nonces and Log")
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = HandshakeTimeout
+	}
+	if c.Ping <= 0 {
+		c.Ping = PingInterval
+	}
+	if c.Silence <= 0 {
+		c.Silence = SilenceTimeout
+	}
+	return nil
+}
