@@ -174,19 +174,24 @@ func (s *SQLite) gather(ctx context.Context, p *page, query string, args ...any)
 
 // Expire implements Store.
 func (s *SQLite) Expire(ctx context.Context, now time.Time) (int, error) {
-	n := 0
-	err := s.db.Write(ctx, func(tx *durable.Tx) error {
-		w, err := s.writer(tx)
-		if err != nil {
+	const portion = 500 // others wait for the writer too
+	for all := 0; ; {
+		n := 0
+		err := s.db.Write(ctx, func(tx *durable.Tx) error {
+			w, err := s.writer(tx)
+			if err != nil {
+				return err
+			}
+			n, err = w.expire(now, portion)
 			return err
+		})
+		if err != nil {
+			return all, fmt.Errorf("expiring the backlog: %w", err)
 		}
-		n, err = w.expire(now)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("expiring the backlog: %w", err)
+		if all += n; n < portion {
+			return all, nil
+		}
 	}
-	return n, nil
 }
 
 // Stats implements Store.

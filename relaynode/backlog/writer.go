@@ -3,9 +3,9 @@ package backlog
 import (
 	"time"
 
-	"conclave/overlay/durable"
-
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"conclave/overlay/durable"
 )
 
 // writer is one change of the log inside one transaction.
@@ -188,9 +188,10 @@ func (w *writer) shorten(chain int64) (int, error) {
 	return 1, w.tx.Exec("DELETE FROM backlog_chain WHERE chain = ?", chain)
 }
 
-func (w *writer) expire(now time.Time) (int, error) {
+// expire drops the oldest batches that are too old, at most limit of them.
+func (w *writer) expire(now time.Time, limit int) (int, error) {
 	var old []int64
-	for row, err := range w.tx.Rows("SELECT seq FROM backlog_batch WHERE at <= ?", now.Add(-w.limits.Age).UnixMilli()) {
+	for row, err := range w.tx.Rows("SELECT seq FROM backlog_batch WHERE at <= ? LIMIT ?", now.Add(-w.limits.Age).UnixMilli(), limit) {
 		if err != nil {
 			return 0, err
 		}

@@ -150,18 +150,27 @@ func (s *SQLite) Acknowledge(ctx context.Context, to peer.ID, ids []wire.MailID)
 
 // Forget implements Store.
 func (s *SQLite) Forget(ctx context.Context, to peer.ID) (int, error) {
-	return s.remove(ctx, "forgetting a mailbox", func(tx *durable.Tx) (int, error) {
-		err := tx.Exec("DELETE FROM mailbox_mail WHERE recipient = ?", []byte(to))
-		return tx.Changes(), err
-	})
+	return s.removeAll(ctx, "forgetting a mailbox", "recipient = ?", []byte(to))
 }
 
 // Expire implements Store.
 func (s *SQLite) Expire(ctx context.Context, now time.Time) (int, error) {
-	return s.remove(ctx, "expiring mail", func(tx *durable.Tx) (int, error) {
-		err := tx.Exec("DELETE FROM mailbox_mail WHERE expires <= ?", now.UnixMilli())
-		return tx.Changes(), err
-	})
+	return s.removeAll(ctx, "expiring mail", "expires <= ?", now.UnixMilli())
+}
+
+// removeAll deletes what a condition names, in portions: others wait for the writer too.
+func (s *SQLite) removeAll(ctx context.Context, doing, which string, arg any) (int, error) {
+	const portion = 1000
+	query := fmt.Sprintf("DELETE FROM mailbox_mail WHERE seq IN (SELECT seq FROM mailbox_mail WHERE %s LIMIT %d)", which, portion)
+	for all := 0; ; {
+		n, err := s.remove(ctx, doing, func(tx *durable.Tx) (int, error) {
+			err := tx.Exec(query, arg)
+			return tx.Changes(), err
+		})
+		if all += n; err != nil || n < portion {
+			return all, err
+		}
+	}
 }
 
 func (s *SQLite) remove(ctx context.Context, doing string, fn func(*durable.Tx) (int, error)) (int, error) {

@@ -1,0 +1,3 @@
+package mailbox_test
+
+func crashChild() bool { return false }
