@@ -1,0 +1,78 @@
+package relaynode
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"conclave/overlay/wire"
+	"conclave/relaynode/backlog"
+)
+
+// headReader answers what changed in the backlog since a revision. Members ask for the same change at the same time, so
+// the last answer is kept: a hundred members cost one query.
+type headReader struct {
+	store backlog.Store
+
+	mu       sync.Mutex
+	from, to int64       // guarded by mu: the revisions that last spans; from < 0: none
+	last     []wire.Head // guarded by mu; never changed once it is here
+}
+
+func newHeadReader(s backlog.Store) *headReader { return &headReader{store: s, from: -1} }
+
+// changed makes the kept answer old.
+func (r *headReader) changed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.from = -1
+}
+
+// since returns the heads that changed after a revision, all of them for 0, and the revision now.
+func (r *headReader) since(ctx context.Context, revision int64) ([]wire.Head, int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.from == revision {
+		return r.last, r.to, nil
+	}
+	heads, to, err := r.store.Heads(ctx, revision)
+	if err != nil {
+		return nil, 0, err
+	}
+	r.from, r.to, r.last = revision, to, make([]wire.Head, len(heads))
+	for i, h := range heads {
+		r.last[i] = wire.Head{Prefix: h.Prefix, Sender: h.Sender, Start: h.Start, Low: h.Low, High: h.High}
+	}
+	return r.last, to, nil
+}
+
+// pushHeads tells the members, at most every Limits.Heads, that the backlog changed. It waits before it tells, not
+// after: what has just been stored is on its way over the topic, and a member that is told too early fetches in vain.
+func (n *Node) pushHeads(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.headsBell:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(n.cfg.Limits.Heads):
+		}
+		n.heads.changed()
+		for _, m := range n.table.all() {
+			m.news.set(newsHeads)
+		}
+	}
+}
+
+// pushPresence tells the members who is online, the first change at once and further ones together.
+func (n *Node) pushPresence(ctx context.Context) error {
+	pace(ctx, n.presence, n.cfg.Limits.Presence, func() {
+		for _, m := range n.table.all() {
+			m.news.set(newsPresence)
+		}
+	})
+	return nil
+}

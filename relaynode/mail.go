@@ -1,0 +1,89 @@
+package relaynode
+
+import (
+	"context"
+	"errors"
+
+	"conclave/overlay/wire"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// deposit leaves items in mailboxes and answers when they are durable. A recipient that is connected is woken at once.
+// The sender is the session's proven peer.
+func (m *member) deposit(ctx context.Context, msg *wire.Deposit) verdict {
+	n := m.n
+	size := 0
+	for _, item := range msg.Items {
+		size += len(item.Payload)
+	}
+	if !patiently(ctx, m.rates.bytes, size) {
+		return verdict{code: wire.RefusedLimit, text: "too many bytes deposited"}
+	}
+	roster := n.rosters.current()
+	known := make([]wire.MailItem, 0, len(msg.Items))
+	for _, item := range msg.Items {
+		if _, _, ok := roster.MemberByPeer(item.To); ok {
+			known = append(known, item)
+		}
+	}
+	results, err := n.mail.Deposit(ctx, m.peer, known, n.cfg.Now())
+	if err != nil {
+		return verdict{code: wire.RefusedFailed, text: "the mailbox failed", reason: err}
+	}
+	if len(results) != len(known) {
+		return verdict{code: wire.RefusedFailed, text: "the mailbox failed", reason: errors.New("verdicts are missing")}
+	}
+	reply := &wire.DepositResult{Seq: msg.Seq, Verdicts: make([]wire.Verdict, len(msg.Items)), Database: n.database}
+	next := 0
+	for i, item := range msg.Items {
+		reply.Verdicts[i] = wire.VerdictUnknownRecipient
+		if next < len(known) && known[next].To == item.To {
+			reply.Verdicts[i], next = results[next], next+1
+		}
+	}
+	m.deposited(msg.Items, reply.Verdicts)
+	return verdict{reply: reply}
+}
+
+// deposited reports what became of a deposit and wakes its recipients.
+func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
+	n := m.n
+	woken := make(map[peer.ID]bool)
+	for i, v := range verdicts {
+		to := items[i].To
+		switch {
+		case v == wire.VerdictStored:
+			n.bus.publish(MailStored{Time: n.cfg.Now(), From: m.role, To: n.rosters.role(to), Kind: items[i].Kind, Bytes: len(items[i].Payload)})
+		case !v.Accepted():
+			n.count.inc("deposit-refused: " + v.String())
+			n.log.Info("deposit refused", "from", m.role, "to", n.rosters.role(to), "verdict", v)
+			n.bus.publish(Refused{Time: n.cfg.Now(), Peer: m.peer, Role: m.role, What: "deposit", Reason: v.String()})
+			continue
+		}
+		if r := n.table.get(to); r != nil && !woken[to] {
+			woken[to] = true
+			r.news.set(newsMail)
+		}
+	}
+}
+
+// acknowledge deletes mail on its recipient's word. Only the proven recipient's mail is looked at.
+func (m *member) acknowledge(ctx context.Context, msg *wire.DeliveryAck) verdict {
+	owners := []peer.ID{m.peer}
+	if m.n.cfg.defences.noMailOwner {
+		owners = nil
+		for _, other := range m.n.rosters.current().Members {
+			owners = append(owners, other.Peer)
+		}
+	}
+	for _, owner := range owners {
+		if _, err := m.n.mail.Acknowledge(ctx, owner, msg.IDs); err != nil {
+			return verdict{code: wire.RefusedFailed, text: "the mailbox failed", reason: err}
+		}
+	}
+	if m.mail.acknowledged(msg.IDs) {
+		m.news.set(newsMail)
+	}
+	return verdict{}
+}

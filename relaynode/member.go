@@ -1,0 +1,141 @@
+package relaynode
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"conclave/overlay/session"
+	"conclave/overlay/wire"
+	"conclave/pki"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Why a session ended, when the relay node ended it.
+var (
+	errReplaced = errors.New("a newer session took its place")
+	errTooSlow  = errors.New("it did not read what was sent to it")
+	errRevoked  = errors.New("it is not in the roster any more")
+	errStopped  = errors.New("the relay node stops")
+)
+
+// member is the relay node's side of one member's session. Two goroutines serve it: the stream's handler reads requests
+// and answers them one after the other (serve), and a writer tells what happened elsewhere (tell).
+type member struct {
+	// static after construction
+	n     *Node
+	conn  *session.Conn
+	peer  peer.ID
+	role  wire.Role
+	since time.Time
+	rates *rates
+	end   context.CancelCauseFunc // ends the session
+
+	known *pki.Roster // what the handshake told; owned by tell
+
+	news *news // what tell has to tell
+	mail *mailWindow
+}
+
+// serveSession is the handler of one session stream, from the handshake to the end.
+func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
+	known := n.rosters.current()
+	conn, err := session.Accept(ctx, s, n.handshake)
+	if err != nil {
+		n.refused(s.Conn().RemotePeer(), "handshake", handshakeFailed)
+		return err
+	}
+	p := conn.Peer()
+	ctx, end := context.WithCancelCause(ctx)
+	m := &member{
+		n: n, conn: conn, peer: p, role: conn.Remote().Role, since: n.cfg.Now(), rates: n.rates.get(p), end: end,
+		news: newNews(), mail: newMailWindow(n.cfg.Limits.MailPage), known: known,
+	}
+	defer end(nil)
+	// Closing the connection is what wakes a reader and a writer that wait for the peer.
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	return m.serve(ctx)
+}
+
+// serve runs the session until it ends and returns why.
+func (m *member) serve(ctx context.Context) error {
+	n := m.n
+	if before := n.table.enter(m); before != nil {
+		n.count.inc(closeReplaced)
+		_ = before.conn.Offer(&wire.Refusal{Code: wire.RefusedReplaced, Text: errReplaced.Error()}) // a courtesy
+		before.end(errReplaced)
+	}
+	// The roster may have changed between the handshake and this line; from here on rosterChanged finds the session.
+	if !n.rosters.admits(m.peer) {
+		m.end(errRevoked)
+	}
+	n.online(m)
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		if err := m.tell(ctx); err != nil {
+			m.end(err)
+		}
+	})
+	err := m.listen(ctx)
+	m.end(err)
+	_ = m.conn.Close()
+	telling.Wait()
+	cause := context.Cause(ctx)
+	n.offline(m, cause)
+	return cause
+}
+
+// listen reads requests and answers each, until the stream ends.
+func (m *member) listen(ctx context.Context) error {
+	for {
+		msg, err := m.conn.Receive()
+		if err != nil {
+			return err
+		}
+		v := verdict{code: wire.RefusedLimit, text: "too many requests"}
+		if patiently(ctx, m.rates.requests, 1) {
+			v = m.handle(ctx, msg)
+		}
+		if err := m.answer(ctx, msg, v); err != nil {
+			return err
+		}
+	}
+}
+
+// send writes one message, waiting for a peer that is slow, but not for ever.
+func (m *member) send(ctx context.Context, msg wire.Message) error {
+	limited, cancel := context.WithTimeout(ctx, m.n.cfg.Limits.Send)
+	defer cancel()
+	err := m.conn.Send(limited, msg)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		m.n.count.inc(closeSlow)
+		return errTooSlow
+	}
+	return err
+}
+
+// online tells everybody who wants to know that a session began.
+func (n *Node) online(m *member) {
+	n.log.Info("member online", "role", m.role, "peer", m.peer)
+	n.bus.publish(MemberOnline{Time: m.since, Role: m.role, Peer: m.peer})
+	n.presence.ring()
+}
+
+// offline tells everybody who wants to know that a session ended, unless a newer one of that member is there.
+func (n *Node) offline(m *member, cause error) {
+	if !n.table.leave(m) {
+		return
+	}
+	reason := "the connection ended"
+	if cause != nil {
+		reason = cause.Error()
+	}
+	n.log.Info("member offline", "role", m.role, "peer", m.peer, "reason", reason)
+	n.bus.publish(MemberOffline{Time: n.cfg.Now(), Role: m.role, Peer: m.peer, Reason: reason})
+	n.presence.ring()
+	n.door.watchPeer(m.peer)
+}

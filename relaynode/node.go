@@ -1,0 +1,242 @@
+package relaynode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"conclave/overlay"
+	"conclave/overlay/durable"
+	"conclave/overlay/session"
+	"conclave/overlay/wire"
+	"conclave/relaynode/backlog"
+	"conclave/relaynode/mailbox"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+)
+
+// ErrClosed is returned by Run when the relay node was closed before.
+var ErrClosed = errors.New("the relay node is closed")
+
+// Node is a relay node. New makes it listen, Run makes it serve, Close ends it.
+type Node struct {
+	// static after construction
+	cfg       Config
+	log       *slog.Logger
+	topicName string
+	database  wire.DatabaseID
+	host      host.Host
+	topic     *overlay.TopicHandle
+	sessions  *overlay.StreamServer
+	handshake session.Config
+	db        *durable.DB // nil: everything is in memory
+	mail      mailbox.Store
+	backlog   backlog.Store
+	heads     *headReader
+	rosters   *rosters
+	table     *table
+	rates     *ratebook
+	door      *doorkeeper
+	count     *counters
+	bus       *bus
+	forgotten *peerSet           // members that left the roster and whose mail has to go
+	appends   chan backlog.Entry // from the topic to the appender
+	headsBell bell
+	presence  bell
+	sweep     bell
+
+	ctx  context.Context // ends when Close begins
+	stop context.CancelFunc
+
+	mu      sync.Mutex     // guards closed, and loops.Add against loops.Wait
+	closed  bool           // guarded by mu
+	loops   sync.WaitGroup // Run
+	closing sync.Once
+	err     error // of closing; set before closing is done
+}
+
+// New opens the state, listens, and returns a relay node that admits and serves once Run is called. When it returns an
+// error nothing is left open.
+func New(cfg Config) (*Node, error) {
+	cfg, err := cfg.validate()
+	if err != nil {
+		return nil, fmt.Errorf("configuring the relay node: %w", err)
+	}
+	n := &Node{
+		cfg: cfg, log: cfg.Log, topicName: overlay.Topic(cfg.Group.ID),
+		rosters: newRosters(cfg.Roster, cfg.RosterFile), table: newTable(), rates: newRatebook(cfg.Limits),
+		count: newCounters(), forgotten: newPeerSet(), appends: make(chan backlog.Entry, cfg.Limits.AppendQueue),
+		headsBell: newBell(), presence: newBell(), sweep: newBell(),
+	}
+	n.bus = newBus(n.count)
+	n.door = newDoorkeeper(n)
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	if err := n.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the relay node: %w", err), n.Close())
+	}
+	return n, nil
+}
+
+// open opens, in this order, what Close closes in the opposite one. The state comes first: its lock keeps two relay nodes
+// from using one home, and says so before the ports do.
+func (n *Node) open() error {
+	if err := n.openStores(); err != nil {
+		return err
+	}
+	if err := n.openHost(); err != nil {
+		return err
+	}
+	if err := n.openTopic(); err != nil {
+		return err
+	}
+	n.openSessions()
+	n.warnExpiry(n.rosters.current())
+	return nil
+}
+
+func (n *Node) openStores() error {
+	if n.cfg.StatePath == "" {
+		n.mail, n.backlog = mailbox.NewMemory(n.mailLimits), backlog.NewMemory(n.cfg.Limits.Backlog)
+		db, err := durable.OpenMemory(nil, durable.Options{})
+		if err != nil {
+			return err
+		}
+		n.database = db.ID() // random, as a new file's would be
+		n.heads = newHeadReader(n.backlog)
+		return db.Close()
+	}
+	db, err := durable.Open(n.cfg.StatePath, []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{})
+	if err != nil {
+		return err
+	}
+	n.db, n.database = db, db.ID()
+	n.mail, n.backlog = mailbox.NewSQLite(db, n.mailLimits), backlog.NewSQLite(db, n.cfg.Limits.Backlog)
+	n.heads = newHeadReader(n.backlog)
+	return nil
+}
+
+// mailLimits follows the roster's size unless the configuration says otherwise.
+func (n *Node) mailLimits() mailbox.Limits {
+	if n.cfg.Limits.Mailbox != (mailbox.Limits{}) {
+		return n.cfg.Limits.Mailbox
+	}
+	return mailbox.DefaultLimits(len(n.rosters.current().Members))
+}
+
+// growth is how many peers more than today's the limits have room for, so that a roster may grow while we run.
+const growth = 16
+
+func (n *Node) peers() int {
+	r := n.rosters.current()
+	return len(r.Members) + len(r.Relays) + growth
+}
+
+func (n *Node) openHost() error {
+	h, err := overlay.NewHost(overlay.HostConfig{
+		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Peers: n.peers(),
+		Relay: &overlay.RelayConfig{ACL: acl{n}}, Registerer: n.cfg.Registerer, Log: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.host = h
+	h.Network().Notify(n.door.notifiee())
+	for _, c := range h.Network().Conns() {
+		n.door.watch(c) // came before we listened for it
+	}
+	return nil
+}
+
+func (n *Node) openTopic() error {
+	admit := n.rosters.admits
+	if n.cfg.defences.admit {
+		admit = func(peer.ID) bool { return true }
+	}
+	topic, err := overlay.JoinTopic(n.ctx, n.host, overlay.TopicConfig{
+		Group: n.cfg.Group.ID, Hub: true, Members: n.peers(), Admit: admit, Validate: n.validate,
+		Rate: n.cfg.Limits.Topic, Log: n.log, Defences: n.cfg.defences.topic,
+	})
+	if err != nil {
+		return err
+	}
+	n.topic = topic
+	return nil
+}
+
+// sessionService is the name under which the resource manager accounts for session streams.
+const sessionService = "conclave.session"
+
+func (n *Node) openSessions() {
+	n.handshake = session.Config{
+		Group: n.cfg.Group, Cert: n.cfg.Certificate, Identity: n.cfg.Identity, Roster: n.rosters.current, Now: n.cfg.Now,
+		Database: n.database, Nonces: session.NewNonceCache(), Log: n.log, Timeout: n.cfg.Limits.Admission,
+		OfferRoster: func(envelope []byte) error { return n.takeRoster(envelope, "hello") },
+	}
+	limits := overlay.StreamLimits{
+		Service: sessionService, Memory: wire.MaxSessionMessage, Deadline: n.cfg.Limits.Admission, Streams: 4 * n.peers(),
+	}
+	n.sessions = overlay.HandleStream(n.host, overlay.SessionProtocol, limits, n.serveSession, n.log)
+}
+
+// Run serves until ctx ends or Close is called, then closes the relay node, and returns nil unless something failed.
+func (n *Node) Run(ctx context.Context) error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return ErrClosed
+	}
+	n.loops.Add(1)
+	n.mu.Unlock()
+	err := n.loop(ctx)
+	n.loops.Done()
+	return errors.Join(err, n.Close())
+}
+
+func (n *Node) loop(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(n.ctx, cancel)()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, part := range []func(context.Context) error{n.receiveTopic, n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores} {
+		group.Go(func() error { return part(ctx) })
+	}
+	return group.Wait()
+}
+
+// Close ends every session, closes everything and returns when all is quiet. It may be called more than once.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	n.closed = true
+	n.mu.Unlock()
+	n.stop()
+	n.loops.Wait()
+	n.closing.Do(func() { n.err = n.close() })
+	return n.err
+}
+
+func (n *Node) close() error {
+	var errs []error
+	if n.sessions != nil {
+		n.sessions.Close()
+	}
+	if n.topic != nil {
+		errs = append(errs, n.topic.Close())
+	}
+	n.door.close()
+	if n.host != nil {
+		errs = append(errs, n.host.Close())
+	}
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	n.bus.close()
+	return errors.Join(errs...)
+}
+
+// Subscribe returns a channel of events and a function that ends the subscription. The channel holds 256 events; what
+// finds it full is dropped and counted. It is closed when the subscription or the relay node ends.
+func (n *Node) Subscribe() (<-chan Event, func()) { return n.bus.subscribe() }

@@ -1,0 +1,141 @@
+package relaynode
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"conclave/overlay/wire"
+	"conclave/pki"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// rosters holds the newest roster. Versions only grow; two different rosters of one version are never both believed.
+type rosters struct {
+	taking sync.Mutex // held while a roster is taken, so that file and memory agree
+	file   RosterStore
+
+	mu  sync.RWMutex
+	now *pki.Roster // guarded by mu; never nil
+}
+
+func newRosters(first *pki.Roster, file RosterStore) *rosters {
+	return &rosters{now: first, file: file}
+}
+
+// current returns the newest roster.
+func (r *rosters) current() *pki.Roster {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.now
+}
+
+// admits reports whether the newest roster contains the peer.
+func (r *rosters) admits(p peer.ID) bool { return r.current().Admits(p) }
+
+// role returns the name of a peer in the newest roster, empty for a stranger.
+func (r *rosters) role(p peer.ID) wire.Role {
+	roster := r.current()
+	if m, _, ok := roster.MemberByPeer(p); ok {
+		return m.Role
+	}
+	if relay, ok := roster.Relay(p); ok {
+		return relay.Role
+	}
+	return ""
+}
+
+// take makes next the newest roster if it is newer, after it is on disk. It returns the roster before, or nil when
+// nothing changed, and pki.ErrRosterOlder or pki.ErrRosterConflict when next is refused.
+func (r *rosters) take(next *pki.Roster) (*pki.Roster, error) {
+	r.taking.Lock()
+	defer r.taking.Unlock()
+	before := r.current()
+	if err := next.Supersedes(before); err != nil {
+		return nil, err
+	}
+	if next.Version == before.Version {
+		return nil, nil
+	}
+	if r.file != nil {
+		if err := r.file.Save(next); err != nil {
+			return nil, fmt.Errorf("keeping roster version %d: %w", next.Version, err)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now = next
+	return before, nil
+}
+
+// TakeRoster offers a signed roster. A newer one is kept on disk, then served: who is no longer in it is disconnected,
+// who is newly in it and connected already is disconnected once, so that pubsub greets it anew, and every session is told.
+// The roster that is here already is accepted and changes nothing. An older one is refused with pki.ErrRosterOlder, a
+// different one of the present version with pki.ErrRosterConflict.
+func (n *Node) TakeRoster(envelope []byte) error { return n.takeRoster(envelope, "operator") }
+
+func (n *Node) takeRoster(envelope []byte, from string) error {
+	next, err := pki.OpenRoster(n.cfg.Group, envelope, n.cfg.Now())
+	if err != nil {
+		n.count.inc(rosterRefused)
+		return fmt.Errorf("taking a roster: %w", err)
+	}
+	before, err := n.rosters.take(next)
+	switch {
+	case errors.Is(err, pki.ErrRosterConflict):
+		n.count.inc(rosterConflict)
+		n.log.Error("two different rosters have one version; the second is refused", "version", next.Version, "from", from, "have", n.rosters.current().Hash, "refused", next.Hash)
+		n.bus.publish(RosterConflict{Time: n.cfg.Now(), Version: next.Version, From: from})
+		return err
+	case err != nil:
+		n.count.inc(rosterRefused)
+		return fmt.Errorf("taking a roster: %w", err)
+	case before == nil:
+		return nil
+	}
+	n.rosterChanged(before, next, from)
+	return nil
+}
+
+// rosterChanged acts on a roster that has just been taken.
+func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
+	event := RosterTaken{Time: n.cfg.Now(), Version: next.Version, PreviousVersion: before.Version, Members: len(next.Members), From: from}
+	for _, m := range before.Members {
+		if !next.Admits(m.Peer) {
+			event.Removed = append(event.Removed, m.Role)
+			n.forgotten.add(m.Peer)
+		}
+	}
+	for _, m := range next.Members {
+		if !before.Admits(m.Peer) {
+			event.Added = append(event.Added, m.Role)
+		}
+	}
+	n.log.Info("roster taken", "version", next.Version, "from", from, "members", len(next.Members), "added", event.Added, "removed", event.Removed)
+	n.bus.publish(event)
+	n.warnExpiry(next)
+	// Revoking in the ACL leaves circuits up that are open: only closing the connection ends them.
+	for _, p := range n.host.Network().Peers() {
+		switch was, is := before.Admits(p), next.Admits(p); {
+		case was && !is:
+			n.closePeer(p, closeRevoked)
+		case !was && is:
+			n.closePeer(p, closeGreet)
+		}
+	}
+	for _, m := range n.table.all() {
+		m.news.set(newsRoster)
+	}
+	n.rates.keep(next.Admits)
+	n.sweep.ring()
+}
+
+// warnExpiry says in the log that the roster ends soon or has ended.
+func (n *Node) warnExpiry(r *pki.Roster) {
+	if text := pki.Warning(fmt.Sprintf("roster version %d", r.Version), r.Expires, n.cfg.Now()); text != "" {
+		n.log.Warn(text)
+	}
+}
+
+func isOlder(err error) bool { return errors.Is(err, pki.ErrRosterOlder) }

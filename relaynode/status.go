@@ -1,0 +1,118 @@
+package relaynode
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"conclave/overlay/wire"
+	"conclave/relaynode/backlog"
+	"conclave/relaynode/mailbox"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// Status is what a relay node knows about itself at one moment.
+type Status struct {
+	Peer          peer.ID
+	Group         wire.GroupID
+	GroupName     string
+	Database      wire.DatabaseID
+	RosterVersion uint64
+	RosterExpires time.Time
+	Members       []MemberStatus // in role order
+	Connections   int            // peers connected, strangers included
+	TopicPeers    int            // peers in the topic
+	Mailbox       mailbox.Stats
+	Backlog       backlog.Stats
+	Counts        map[string]uint64 // drops, refusals and closed connections, by name
+}
+
+// MemberStatus is a member of the roster and whether it has a session.
+type MemberStatus struct {
+	Role   wire.Role
+	Peer   peer.ID
+	Online bool
+	Since  time.Time // of the session
+}
+
+// Status returns what the relay node knows about itself.
+func (n *Node) Status(ctx context.Context) (Status, error) {
+	roster := n.rosters.current()
+	s := Status{
+		Peer: n.host.ID(), Group: n.cfg.Group.ID, GroupName: n.cfg.Group.Name, Database: n.database,
+		RosterVersion: roster.Version, RosterExpires: roster.Expires,
+		Connections: len(n.host.Network().Peers()), TopicPeers: len(n.topic.Peers()), Counts: n.count.snapshot(),
+	}
+	for name, count := range n.topic.Drops() {
+		s.Counts["topic: "+name] = count
+	}
+	for _, m := range roster.Members {
+		status := MemberStatus{Role: m.Role, Peer: m.Peer}
+		if current := n.table.get(m.Peer); current != nil {
+			status.Online, status.Since = true, current.since
+		}
+		s.Members = append(s.Members, status)
+	}
+	var err error
+	if s.Mailbox, err = n.mail.Stats(ctx); err != nil {
+		return s, fmt.Errorf("reading the mailbox: %w", err)
+	}
+	if s.Backlog, err = n.backlog.Stats(ctx); err != nil {
+		return s, fmt.Errorf("reading the backlog: %w", err)
+	}
+	return s, nil
+}
+
+// Peer returns the relay node's peer ID.
+func (n *Node) Peer() peer.ID { return n.host.ID() }
+
+// Addrs returns the relay node's addresses, each ending in /p2p/<its ID>, those first that most others can reach: what
+// the configuration announces, then public addresses, then private ones, then loopback; TCP before QUIC.
+func (n *Node) Addrs() []ma.Multiaddr {
+	listening, err := n.host.Network().InterfaceListenAddresses()
+	if err != nil {
+		listening = n.host.Network().ListenAddresses()
+	}
+	slices.SortStableFunc(listening, func(a, b ma.Multiaddr) int { return cmp.Compare(reach(a), reach(b)) })
+	var all []ma.Multiaddr
+	for _, a := range append(slices.Clone(n.cfg.Announce), listening...) {
+		if full := n.complete(a); !slices.ContainsFunc(all, full.Equal) {
+			all = append(all, full)
+		}
+	}
+	return all
+}
+
+// complete appends /p2p/<ID> unless the address ends in it.
+func (n *Node) complete(a ma.Multiaddr) ma.Multiaddr {
+	if _, last := peer.SplitAddr(a); last == n.host.ID() {
+		return a
+	}
+	own, err := ma.NewComponent("p2p", n.host.ID().String())
+	if err != nil {
+		return a // cannot be: the host's own ID is one
+	}
+	return a.AppendComponent(own)
+}
+
+// reach is how few others can reach an address.
+func reach(a ma.Multiaddr) int {
+	rank := 2
+	switch {
+	case manet.IsIPLoopback(a):
+		rank = 6
+	case manet.IsIP6LinkLocal(a):
+		rank = 4
+	case manet.IsPublicAddr(a):
+		rank = 0
+	}
+	if _, err := a.ValueForProtocol(ma.P_UDP); err == nil {
+		rank++
+	}
+	return rank
+}

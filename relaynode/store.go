@@ -1,0 +1,146 @@
+package relaynode
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"conclave/overlay/batch"
+	"conclave/overlay/wire"
+	"conclave/relaynode/backlog"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Why a batch is not accepted. The names are those of the counters.
+var (
+	errBatchForm     = errors.New(dropTopicMalform)
+	errBatchForged   = errors.New(dropTopicForged)
+	errBatchStranger = errors.New(dropTopicStranger)
+)
+
+// readBatch returns the backlog's entry for a batch. from is the peer whose secure channel it came over: when that is the
+// sender, the channel has proved more than the signature would, and verifying is skipped. From anybody else the signature
+// decides. Every frame must have a header that parses.
+func (n *Node) readBatch(from peer.ID, data []byte) (backlog.Entry, error) {
+	b, err := wire.ParseBatch(data)
+	if err != nil {
+		return backlog.Entry{}, errBatchForm
+	}
+	sender, err := wire.PeerIDOf(b.Sender)
+	if err != nil {
+		return backlog.Entry{}, errBatchForm
+	}
+	if _, _, ok := n.rosters.current().MemberByPeer(sender); !ok {
+		return backlog.Entry{}, errBatchStranger
+	}
+	var frames []wire.FrameHeader
+	if b.Kind == wire.BatchFrames {
+		if frames, err = b.FrameHeaders(); err != nil {
+			return backlog.Entry{}, errBatchForm
+		}
+	}
+	if from != sender {
+		if _, err := batch.Verify(n.topicName, data); err != nil {
+			return backlog.Entry{}, errBatchForged
+		}
+	}
+	return backlog.Entry{ID: wire.BatchIDOf(data), Signer: sender, Data: data, Frames: frames}, nil
+}
+
+// store keeps batches that a member gives on its session stream, and publishes them on the topic: those that went
+// through it already are published to nobody twice, because their ID is known there.
+func (m *member) store(ctx context.Context, msg *wire.Store) verdict {
+	n := m.n
+	size := 0
+	for _, data := range msg.Batches {
+		size += len(data)
+	}
+	if !patiently(ctx, m.rates.bytes, size) {
+		return verdict{code: wire.RefusedLimit, text: "too many bytes stored"}
+	}
+	reply := &wire.Stored{}
+	var entries []backlog.Entry
+	for _, data := range msg.Batches {
+		// A batch on the session stream is verified whoever gives it: it is handed on under its signature alone.
+		e, err := n.readBatch("", data)
+		if err != nil {
+			reply.Refused = append(reply.Refused, wire.RefusedBatch{ID: wire.BatchIDOf(data), Verdict: wire.VerdictMalformed})
+			n.count.inc("store-refused: " + err.Error())
+			continue
+		}
+		entries = append(entries, e)
+		reply.IDs = append(reply.IDs, e.ID)
+	}
+	if err := n.append(ctx, entries); err != nil {
+		return verdict{code: wire.RefusedFailed, text: "the backlog failed", reason: err}
+	}
+	n.publish(ctx, entries)
+	if len(entries) > 0 {
+		n.bus.publish(BatchesStored{Time: n.cfg.Now(), From: m.role, Count: len(entries), Bytes: size})
+	}
+	return verdict{reply: reply}
+}
+
+// publish hands stored batches to whoever is in the topic. Whoever is not will see them in the backlog's heads.
+func (n *Node) publish(ctx context.Context, entries []backlog.Entry) {
+	if len(n.topic.Peers()) == 0 {
+		return // Publish would wait for somebody
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	for _, e := range entries {
+		if err := n.topic.Publish(ctx, e.Data); err != nil {
+			n.log.Debug("publishing a stored batch", "err", err)
+			return
+		}
+	}
+}
+
+// publishTimeout bounds the wait for a topic whose last peer has just left.
+const publishTimeout = time.Second
+
+// append makes batches durable in the backlog.
+func (n *Node) append(ctx context.Context, entries []backlog.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	added, err := n.backlog.Append(ctx, entries, n.cfg.Now())
+	if err != nil {
+		return err
+	}
+	for _, isNew := range added {
+		if isNew {
+			n.headsBell.ring()
+			break
+		}
+	}
+	return nil
+}
+
+// fetchBytes is how many bytes of batches one answer carries at most: half a session message, so that one batch more
+// than that, which is always given, fits too.
+const fetchBytes = wire.MaxSessionMessage / 2
+
+// fetch answers with batches that hold a range of counters.
+func (m *member) fetch(ctx context.Context, msg *wire.Fetch) verdict {
+	if msg.From > msg.To {
+		return verdict{code: wire.RefusedMalformed, text: "the range is empty"}
+	}
+	if !patiently(ctx, m.rates.fetches, 1) {
+		return verdict{code: wire.RefusedLimit, text: "too many bytes fetched"}
+	}
+	r := backlog.Range{Chain: backlog.Chain{Prefix: msg.Prefix, Sender: msg.Sender, Start: msg.Start}, From: msg.From, To: msg.To}
+	batches, more, err := m.n.backlog.Fetch(ctx, r, fetchBytes)
+	if err != nil {
+		return verdict{code: wire.RefusedFailed, text: "the backlog failed", reason: err}
+	}
+	size := 0
+	for _, b := range batches {
+		size += len(b)
+	}
+	if !patiently(ctx, m.rates.fetches, size) {
+		return verdict{code: wire.RefusedLimit, text: "too many bytes fetched"}
+	}
+	return verdict{reply: &wire.Fetched{Seq: msg.Seq, Batches: batches, More: more}}
+}

@@ -1,0 +1,235 @@
+package relaynode
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"conclave/overlay/wire"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// newsBits are the things that a member may have to be told. Telling is level triggered: whatever happens meanwhile, a
+// slow member is told once, and what it is told is the present state. So there is no queue that could grow.
+type newsBits uint8
+
+const (
+	newsPresence newsBits = 1 << iota // who is online
+	newsRoster                        // a newer roster
+	newsHeads                         // the backlog changed
+	newsMail                          // there may be mail, or room for more
+)
+
+// maxStored is how many acknowledgements wait for one member. A member that reads none of so many loses further ones,
+// which is counted; it then stores those batches again and learns that they are here.
+const maxStored = 4 * wire.MaxListItems
+
+// news is what one member has yet to be told.
+type news struct {
+	bell bell
+
+	mu     sync.Mutex
+	bits   newsBits       // guarded by mu
+	stored []wire.BatchID // guarded by mu
+}
+
+// newNews returns the news of a session that has just begun: everything but the roster, which the handshake told.
+func newNews() *news {
+	w := &news{bell: newBell()}
+	w.set(newsPresence | newsHeads | newsMail)
+	return w
+}
+
+func (w *news) set(b newsBits) {
+	w.mu.Lock()
+	w.bits |= b
+	w.mu.Unlock()
+	w.bell.ring()
+}
+
+// add notes batches of this member that are durable and returns how many there was no room for.
+func (w *news) add(ids []wire.BatchID) (dropped int) {
+	w.mu.Lock()
+	room := max(0, maxStored-len(w.stored))
+	if len(ids) > room {
+		dropped = len(ids) - room
+		ids = ids[:room]
+	}
+	w.stored = append(w.stored, ids...)
+	w.mu.Unlock()
+	w.bell.ring()
+	return dropped
+}
+
+// take returns all there is to tell and forgets it.
+func (w *news) take() (newsBits, []wire.BatchID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b, ids := w.bits, w.stored
+	w.bits, w.stored = 0, nil
+	return b, ids
+}
+
+// tell writes what happened elsewhere until the session ends.
+func (m *member) tell(ctx context.Context) error {
+	var at told
+	stall := time.NewTimer(m.n.cfg.Limits.MailWindow)
+	defer stall.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.news.bell:
+		case <-stall.C:
+			m.n.count.add(deliveryStalled, m.mail.giveUp())
+			m.news.set(newsMail)
+			continue
+		}
+		bits, stored := m.news.take()
+		if err := m.tellAll(ctx, bits, stored, &at); err != nil {
+			return err
+		}
+		if m.mail.open() {
+			stall.Stop()
+		} else {
+			stall.Reset(m.n.cfg.Limits.MailWindow)
+		}
+	}
+}
+
+// told is up to where a member was told; owned by tell.
+type told struct {
+	revision int64 // of the backlog's heads
+	mail     int64 // sequence number of the last mail handed on in this session
+}
+
+// tellAll writes one round of news. Acknowledgements come first: somebody waits for them.
+func (m *member) tellAll(ctx context.Context, bits newsBits, stored []wire.BatchID, at *told) error {
+	for len(stored) > 0 {
+		k := min(len(stored), wire.MaxListItems)
+		if err := m.send(ctx, &wire.Stored{IDs: stored[:k]}); err != nil {
+			return err
+		}
+		stored = stored[k:]
+	}
+	if current := m.n.rosters.current(); current.Version > m.known.Version {
+		m.known = current
+		if err := m.send(ctx, &wire.RosterUpdate{Envelope: current.Envelope}); err != nil {
+			return err
+		}
+	}
+	if bits&newsPresence != 0 {
+		if err := m.send(ctx, &wire.Presence{Online: m.n.table.peers()}); err != nil {
+			return err
+		}
+	}
+	if bits&newsMail != 0 {
+		if err := m.handOn(ctx, at); err != nil {
+			return err
+		}
+	}
+	if bits&newsHeads != 0 {
+		return m.tellHeads(ctx, at)
+	}
+	return nil
+}
+
+// tellHeads writes what changed in the backlog since the member was told last; all of it the first time.
+func (m *member) tellHeads(ctx context.Context, at *told) error {
+	heads, revision, err := m.n.heads.since(ctx, at.revision)
+	if err != nil {
+		return fmt.Errorf("reading the backlog's heads: %w", err)
+	}
+	full := at.revision == 0
+	at.revision = revision
+	for full || len(heads) > 0 {
+		k := min(len(heads), wire.MaxListItems)
+		if err := m.send(ctx, &wire.Heads{Heads: heads[:k:k], Full: full}); err != nil {
+			return err
+		}
+		heads, full = heads[k:], false
+	}
+	return nil
+}
+
+// handOn delivers mail, oldest first, as far as the window allows.
+func (m *member) handOn(ctx context.Context, at *told) error {
+	for m.mail.open() {
+		page, err := m.n.mail.Pending(ctx, m.peer, at.mail, wire.MaxMailItems)
+		if err != nil {
+			return fmt.Errorf("reading the mailbox: %w", err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		mails := make([]wire.Mail, len(page))
+		for i, p := range page {
+			mails[i] = p.Mail
+		}
+		m.mail.sent(m.peer, mails)
+		if err := m.send(ctx, &wire.Delivery{Mails: mails}); err != nil {
+			return err
+		}
+		at.mail = page[len(page)-1].Seq
+		m.n.log.Debug("mail handed on", "to", m.role, "count", len(mails))
+		m.n.bus.publish(MailDelivered{Time: m.n.cfg.Now(), To: m.role, Count: len(mails)})
+	}
+	return nil
+}
+
+// mailWindow bounds the mail that was handed on in a session and is not yet acknowledged. Mail that is not acknowledged
+// in time stays in the mailbox, for the next session, and stops holding back the rest.
+type mailWindow struct {
+	limit int // bytes
+
+	mu    sync.Mutex
+	size  map[wire.MailID]int // guarded by mu
+	bytes int                 // guarded by mu
+}
+
+func newMailWindow(limit int) *mailWindow {
+	return &mailWindow{limit: limit, size: make(map[wire.MailID]int)}
+}
+
+// open reports whether more mail may be handed on.
+func (w *mailWindow) open() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bytes < w.limit
+}
+
+func (w *mailWindow) sent(to peer.ID, mails []wire.Mail) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, mail := range mails {
+		id := wire.MailIDOf(mail.From, to, mail.Kind, mail.Payload)
+		if _, twice := w.size[id]; !twice {
+			w.size[id] = len(mail.Payload)
+			w.bytes += len(mail.Payload)
+		}
+	}
+}
+
+// acknowledged makes room and reports whether there was none before.
+func (w *mailWindow) acknowledged(ids []wire.MailID) (opened bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.bytes < w.limit
+	for _, id := range ids {
+		w.bytes -= w.size[id]
+		delete(w.size, id)
+	}
+	return !before && w.bytes < w.limit
+}
+
+// giveUp opens the window whatever is missing, and returns how much mail that is.
+func (w *mailWindow) giveUp() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lost := len(w.size)
+	clear(w.size)
+	w.bytes = 0
+	return lost
+}
