@@ -164,27 +164,23 @@ func checkIssuer(g *Group, cert *x509.Certificate) error {
 	return ErrWrongCA
 }
 
-// checkChain lets the standard library judge the chain as well: name constraints, path length, key identifiers.
+// checkChain checks that the certificate lies within the CA's dates, so that whoever checks the certificate's has checked
+// both, and lets the standard library judge the chain as well: name constraints, path length, key identifiers.
 func checkChain(g *Group, cert *x509.Certificate) error {
 	roots := x509.NewCertPool()
 	roots.AddCert(g.CA)
+	if cert.NotBefore.Before(g.CA.NotBefore) || cert.NotAfter.After(g.CA.NotAfter) {
+		return fmt.Errorf("%w: its dates are not within the CA's", ErrProfile)
+	}
 	_, err := cert.Verify(x509.VerifyOptions{
 		Roots:       roots,
-		CurrentTime: within(cert.NotBefore, g.CA), // dates are ValidAt's
+		CurrentTime: cert.NotBefore, // ValidAt judges the dates
 		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrProfile, err)
 	}
 	return nil
-}
-
-// within returns t, or the CA's first second if that is later.
-func within(t time.Time, ca *x509.Certificate) time.Time {
-	if t.Before(ca.NotBefore) {
-		return ca.NotBefore
-	}
-	return t
 }
 
 var (

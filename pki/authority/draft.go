@@ -39,13 +39,13 @@ func DraftOf(r *pki.Roster) *Draft {
 
 // SetMember adds a member, or replaces the one with the same role.
 func (d *Draft) SetMember(c *pki.Certificate) {
-	d.Members = slices.DeleteFunc(d.Members, func(m *pki.Certificate) bool { return sameName(m.Role, c.Role) })
+	d.Members = slices.DeleteFunc(d.Members, func(m *pki.Certificate) bool { return SameName(m.Role, c.Role) })
 	d.Members = append(d.Members, c)
 }
 
 // SetRelay adds a relay node with its addresses, or replaces the one with the same name.
 func (d *Draft) SetRelay(c *pki.Certificate, addrs []ma.Multiaddr) {
-	d.Relays = slices.DeleteFunc(d.Relays, func(m pki.Relay) bool { return sameName(m.Role, c.Role) })
+	d.Relays = slices.DeleteFunc(d.Relays, func(m pki.Relay) bool { return SameName(m.Role, c.Role) })
 	d.Relays = append(d.Relays, pki.Relay{Certificate: c, Addrs: addrs})
 }
 
@@ -69,8 +69,8 @@ func (d *Draft) RemoveRelay(name wire.Role) error {
 	return nil
 }
 
-// sameName compares names as a roster does: no two of them may differ by case alone.
-func sameName(a, b wire.Role) bool { return strings.EqualFold(string(a), string(b)) }
+// SameName compares names as a roster does: no two of them may differ by case alone.
+func SameName(a, b wire.Role) bool { return strings.EqualFold(string(a), string(b)) }
 
 // Sign signs the draft as the version after the roster before (nil: as version 1).
 func (a *Authority) Sign(d *Draft, before *pki.Roster) (*pki.Roster, error) {

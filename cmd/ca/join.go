@@ -1,0 +1,271 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/spf13/cobra"
+
+	"conclave/cmd/internal/cli"
+	"conclave/overlay/wire"
+	"conclave/pki"
+	"conclave/pki/authority"
+	"conclave/pki/keystore"
+)
+
+func newRequest() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "request (--role ROLE | --relay)",
+		Short: "Make keys on this machine and print a request for the group's keeper",
+		Args:  cobra.NoArgs,
+	}
+	role := cmd.Flags().String("role", "", "the role to ask for")
+	relay := cmd.Flags().Bool("relay", false, "ask for a relay node's certificate")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		env := cli.From(cmd.Context())
+		if (*role == "") && !*relay {
+			return cli.Usagef("want --role ROLE or --relay")
+		}
+		kind, name := pki.KindMember, *role
+		if *relay {
+			kind = pki.KindRelay
+			if name == "" {
+				name = string(authority.RelayName)
+			}
+		}
+		parsed, err := parseRole("--role", name)
+		if err != nil {
+			return cli.Usage(err)
+		}
+		return request(env, kind, parsed)
+	}
+	return cmd
+}
+
+// request prints a request for the pending keys of that role, which it makes if there are none yet.
+func request(env *cli.Env, kind pki.Kind, role wire.Role) error {
+	p, err := keystore.OpenPending(env.Home, kind, role)
+	if errors.Is(err, keystore.ErrNoRequest) {
+		p, err = newPending(env.Home, kind, role)
+	}
+	if err != nil {
+		return err
+	}
+	der, err := p.Request()
+	if err != nil {
+		return err
+	}
+	if _, err := env.Out.Write(keystore.EncodeRequest(der)); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Err, "The keys of %s %s stay in %s. Send the request to the group's keeper, who runs\n"+
+		"go run ./cmd/ca sign FILE, and read the answer here with go run ./cmd/ca import FILE.\n", kind, role, env.Home)
+	return nil
+}
+
+func newPending(home string, kind pki.Kind, role wire.Role) (*keystore.Pending, error) {
+	if kind == pki.KindRelay {
+		_, identity, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		return keystore.WritePending(home, role, identity, (*rsa.PrivateKey)(nil))
+	}
+	identity, key, err := authority.NewMemberKeys()
+	if err != nil {
+		return nil, err
+	}
+	return keystore.WritePending(home, role, identity, key)
+}
+
+func newSign() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sign REQUEST",
+		Short: "Admit whoever made the request (a file, or - for stdin) and print what he imports",
+		Args:  cobra.ExactArgs(1),
+	}
+	replace := cmd.Flags().Bool("replace", false, "the new keys take the place of the role's present ones")
+	addrs := cmd.Flags().StringArray("relay-addr", nil, "for a relay node: multiaddr where it can be reached (repeatable)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		env := cli.From(cmd.Context())
+		parsed, err := parseAddrs(*addrs)
+		if err != nil {
+			return cli.Usage(err)
+		}
+		req, err := readArg(env, args[0], keystore.ReadRequest)
+		if err != nil {
+			return err
+		}
+		return sign(env, req, parsed, *replace)
+	}
+	return cmd
+}
+
+// sign issues a certificate, signs a roster with it and prints the bundle.
+func sign(env *cli.Env, req *pki.Request, addrs []ma.Multiaddr, replace bool) error {
+	s, a, err := openAuthority(env)
+	if err != nil {
+		return err
+	}
+	if req.Kind == pki.KindRelay && len(addrs) == 0 {
+		return cli.Usagef("a relay node's request needs --relay-addr")
+	}
+	cert, err := a.Answer(req)
+	if err != nil {
+		return err
+	}
+	if err := checkPlace(s.roster, cert, replace); err != nil {
+		return err
+	}
+	draft := authority.DraftOf(s.roster)
+	if req.Kind == pki.KindRelay {
+		full, err := authority.WithPeer(addrs, cert.Peer)
+		if err != nil {
+			return err
+		}
+		draft.SetRelay(cert, full)
+	} else {
+		draft.SetMember(cert)
+	}
+	roster, err := publish(s, a, draft)
+	if err != nil {
+		return err
+	}
+	bundle := keystore.Bundle{CA: s.group.CA.Raw, Cert: cert.DER, Roster: roster.Envelope}
+	if _, err := env.Out.Write(bundle.Encode()); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Err, "%s %s is in roster version %d. Its peer ID is %s: make sure that the request came from the right person.\n"+
+		"Give him the group code to compare: %s\n", cert.Kind, cert.Role, roster.Version, cert.Peer, pki.GroupCode(s.group))
+	return nil
+}
+
+// checkPlace refuses to push somebody else out of a role unawares.
+func checkPlace(r *pki.Roster, c *pki.Certificate, replace bool) error {
+	for _, other := range everybody(r) {
+		taken := other.Kind == c.Kind && authority.SameName(other.Role, c.Role)
+		switch {
+		case taken && !replace && !other.SameHolder(c):
+			return cli.WithHint(fmt.Errorf("%s %s is in the roster with other keys", other.Kind, other.Role),
+				"if the new keys shall take its place: --replace")
+		case !taken && other.Peer == c.Peer:
+			return fmt.Errorf("the same keys are in the roster as %s %s", other.Kind, other.Role)
+		}
+	}
+	return nil
+}
+
+func newImport() *cobra.Command {
+	return &cobra.Command{
+		Use:   "import FILE",
+		Short: "Take what the group's keeper sent (a file, or - for stdin): a certificate, a roster, or both",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			env := cli.From(cmd.Context())
+			bundle, err := readArg(env, args[0], keystore.ReadBundle)
+			if err != nil {
+				return err
+			}
+			return importBundle(env, bundle)
+		},
+	}
+}
+
+// importBundle verifies all of a bundle before it writes any of it.
+func importBundle(env *cli.Env, b *keystore.Bundle) error {
+	g, err := bundleGroup(env, b)
+	if err != nil {
+		return err
+	}
+	if b.Roster == nil {
+		return fmt.Errorf("%w: no roster in it", keystore.ErrBundle)
+	}
+	roster, err := pki.OpenRoster(g, b.Roster, time.Now())
+	if err != nil {
+		return err
+	}
+	var cert *pki.Certificate
+	if b.Cert != nil {
+		if cert, err = pki.VerifyCertificate(g, b.Cert, time.Now()); err != nil {
+			return err
+		}
+		if _, err := roster.Verify(g, b.Cert, cert.Peer, time.Now()); err != nil {
+			return err
+		}
+		if err := haveKeys(env.Home, g, cert); err != nil {
+			return err
+		}
+	}
+	dir, err := joinGroup(env.Home, g)
+	if err != nil {
+		return err
+	}
+	if err := dir.RosterFile(g, nil).Save(roster); err != nil {
+		return err
+	}
+	if cert != nil {
+		if err := dir.Accept(env.Home, cert); err != nil {
+			return err
+		}
+		fmt.Fprintf(env.Out, "%s %s of group %s is in %s\n", cert.Kind, cert.Role, g.Name, dir.Path())
+	}
+	if err := dir.Update(roster); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Out, "roster version %d of group %s is in %s\n", roster.Version, g.Name, dir.Path())
+	if cert != nil {
+		fmt.Fprintf(env.Err, "Compare the group code with the group's keeper, by voice or in person: %s\n", pki.GroupCode(g))
+	}
+	return nil
+}
+
+// haveKeys returns keystore.ErrNoRequest unless the certificate's private keys are on this machine, so that an import
+// for somebody else leaves nothing behind.
+func haveKeys(home string, g *pki.Group, c *pki.Certificate) error {
+	if p, err := keystore.OpenPending(home, c.Kind, c.Role); err == nil && c.Identity.Equal(p.Identity.Public()) {
+		return nil
+	}
+	dir, err := keystore.FindGroup(home, g.Name)
+	if err == nil && dir.Holds(c) {
+		return nil
+	}
+	return cli.WithHint(fmt.Errorf("%w: %s %s, peer %s", keystore.ErrNoRequest, c.Kind, c.Role, c.Peer),
+		"import on the machine, and into the home, where go run ./cmd/ca request was run")
+}
+
+// bundleGroup returns the group that a bundle belongs to: the one it brings along, else the one chosen on this machine.
+func bundleGroup(env *cli.Env, b *keystore.Bundle) (*pki.Group, error) {
+	if b.CA != nil {
+		return pki.ParseGroup(b.CA)
+	}
+	dir, err := env.Dir()
+	if err != nil {
+		return nil, err
+	}
+	return dir.Group()
+}
+
+// readArg reads a file, or stdin for "-".
+func readArg[T any](env *cli.Env, name string, read func(io.Reader) (T, error)) (T, error) {
+	if name == "-" {
+		return read(env.In)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	defer f.Close()
+	v, err := read(f)
+	if err != nil {
+		return v, fmt.Errorf("%s: %w", name, err)
+	}
+	return v, nil
+}
