@@ -26,11 +26,12 @@ func signer(i int) ed25519.PublicKey { return testIdentity(i).Public().(ed25519.
 // testConfig returns the configuration of member self in the one session that the tests share.
 func testConfig(tb testing.TB, self int) Config {
 	tb.Helper()
-	secret := sha256.Sum256([]byte("conclave test PRK"))
-	prk, err := NewPRK(secret[:])
-	if err != nil {
-		tb.Fatal(err)
-	}
+	return testConfigOf(self)
+}
+
+// testConfigOf is testConfig where there is no testing.TB.
+func testConfigOf(self int) Config {
+	prk := PRK{k: sha256.Sum256([]byte("conclave test PRK"))}
 	cfg := Config{
 		Group:      wire.GroupID(sha256.Sum256([]byte("conclave test group"))),
 		Transcript: wire.Transcript(sha256.Sum256([]byte("conclave test transcript"))),

@@ -107,10 +107,10 @@ func (s *sender) trim(c *chain) {
 		total += len(c.skipped)
 	}
 	for _, c := range s.chains {
-		excess := min(total-maxSenderSkipped, len(c.skipped))
-		if excess <= 0 {
+		if total <= maxSenderSkipped {
 			return
 		}
+		excess := min(total-maxSenderSkipped, len(c.skipped))
 		c.lose(excess)
 		total -= excess
 	}

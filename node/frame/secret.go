@@ -52,6 +52,9 @@ func (k key) LogValue() slog.Value { return slog.StringValue(redacted) }
 // messageKeys are the two keys of one frame.
 type messageKeys struct{ aes, mac key }
 
+// Format prints a placeholder, whatever the verb: fmt does not ask fields that it cannot see.
+func (m messageKeys) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
 // clear overwrites both keys.
 func (m *messageKeys) clear() { *m = messageKeys{} }
 
@@ -74,3 +77,9 @@ func (c Checkpoint) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText fails: a state is not for marshaling as text.
 func (c Checkpoint) MarshalText() ([]byte, error) { return nil, errMarshal }
+
+// Format prints the session's name and nothing else, whatever the verb.
+func (s *Session) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "session %s", s.prefix) }
+
+// LogValue logs the session's name.
+func (s *Session) LogValue() slog.Value { return slog.StringValue("session " + s.prefix.String()) }
