@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,13 +52,15 @@ type DB struct {
 	max  int // writes in one commit
 
 	jobs   chan *job
-	done   chan struct{} // closed when the writer has ended
+	done   chan struct{} // closed when the writer has ended and the file is closed
 	gate   sync.RWMutex  // held for reading while a job is queued, for writing while closing
 	closed bool          // guarded by gate
 
 	mu    sync.Mutex // guards conn and stats: held by the writer for one group, by a reader for one read
 	conn  *conn
 	stats Stats
+
+	closeErr error // owned by the writer until done is closed
 }
 
 // Stats count what a DB has done since it was opened.
@@ -66,7 +69,6 @@ type Stats struct {
 	Groups  uint64 // commits that took place
 	Largest int    // most writes in one of them
 	Refused uint64 // writes that ended in an error of the disk or the database, not of their own function
-	Waiting int    // writes in the queue now
 }
 
 // conn is the one connection to the file.
@@ -95,17 +97,21 @@ func OpenMemory(schemas []Schema, opts Options) (*DB, error) {
 }
 
 func open(path, name string, schemas []Schema, opts Options) (*DB, error) {
-	c, id, err := connect(path, name, schemas, opts)
-	if err != nil {
-		return nil, fmt.Errorf("opening database %s: %w", path, classify(path, err))
-	}
 	d := &DB{
-		path: path, id: id, conn: c,
+		path: path,
 		max:  positive(opts.Group, defaultGroup),
 		jobs: make(chan *job, positive(opts.Queue, defaultQueue)),
 		done: make(chan struct{}),
 	}
-	go d.write()
+	opened := make(chan error)
+	go d.run(func() error {
+		var err error
+		d.conn, d.id, err = connect(path, name, schemas, opts)
+		return err
+	}, opened)
+	if err := <-opened; err != nil {
+		return nil, fmt.Errorf("opening database %s: %w", path, classify(path, err))
+	}
 	return d, nil
 }
 
@@ -194,11 +200,14 @@ func syncFolder(dir string) error {
 	return errors.Join(err, f.Close())
 }
 
-// dsn names the file to SQLite and tells it to give the log the mode of the database.
+// dsn names the file to SQLite and tells it to give the log the mode of the database. SQLite decodes %XX and nothing else.
 func dsn(path string) string {
-	slashed := filepath.ToSlash(path)
-	u := url.URL{Scheme: "file", OmitHost: true, Path: slashed, RawQuery: url.Values{"modeof": {path}}.Encode()}
-	return u.String()
+	escaped := strings.ReplaceAll(url.QueryEscape(filepath.ToSlash(path)), "+", "%20")
+	name := "file:" + escaped
+	if !strings.HasPrefix(path, "/") {
+		name = "file:/" + escaped // a drive letter
+	}
+	return name + "?modeof=" + escaped
 }
 
 func positive(n, otherwise int) int {
@@ -218,10 +227,11 @@ func (d *DB) Path() string { return d.path }
 func (d *DB) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := d.stats
-	s.Waiting = len(d.jobs)
-	return s
+	return d.stats
 }
+
+// Waiting returns how many writes are queued now. It never waits itself.
+func (d *DB) Waiting() int { return len(d.jobs) }
 
 // Check reads the whole file and returns a CorruptError when it contradicts itself. It takes seconds on a large file and
 // holds back writes meanwhile.

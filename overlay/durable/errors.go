@@ -58,17 +58,18 @@ func (e *ModeError) Error() string {
 
 // classify gives an error that came out of SQLite the name that callers branch on, and leaves every other one alone.
 func classify(path string, err error) error {
-	var se *sqlite3.Error
-	switch {
-	case err == nil || !errors.As(err, &se):
+	var code sqlite3.ErrorCode
+	if err == nil || !errors.As(err, &code) {
 		return err
-	case errors.Is(err, sqlite3.FULL), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	}
+	switch {
+	case code == sqlite3.FULL, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: %w", ErrFull, err)
-	case errors.Is(err, sqlite3.CORRUPT), errors.Is(err, sqlite3.NOTADB):
+	case code == sqlite3.CORRUPT, code == sqlite3.NOTADB:
 		return &CorruptError{Path: path, Found: err.Error()}
-	case errors.Is(err, sqlite3.IOERR):
+	case code == sqlite3.IOERR:
 		return fmt.Errorf("%w: %w", ErrDisk, err)
-	case errors.Is(err, sqlite3.BUSY):
+	case code == sqlite3.BUSY:
 		return fmt.Errorf("%w: %w", ErrLocked, err)
 	}
 	return err

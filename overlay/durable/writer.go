@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/ncruces/go-sqlite3"
@@ -99,18 +100,18 @@ func (d *DB) Close() error {
 	}
 	d.gate.Unlock()
 	<-d.done
-	if !first {
-		return nil
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	err := d.conn.close()
-	d.conn = nil
-	return classify(d.path, err)
+	return d.closeErr
 }
 
-// write is the writer: it takes what is queued, commits it, and answers.
-func (d *DB) write() {
+// run is the writer: it opens the file, commits what is queued, and closes the file. It stays on one thread, so that
+// whoever counts a thread's system calls, as fault injectors do, counts every call that changes the file.
+func (d *DB) run(connect func() error, opened chan<- error) {
+	runtime.LockOSThread() // until it ends
+	if err := connect(); err != nil {
+		opened <- err
+		return
+	}
+	opened <- nil
 	defer close(d.done)
 	group := make([]*job, 0, d.max)
 	for first := range d.jobs {
@@ -120,6 +121,10 @@ func (d *DB) write() {
 		d.mu.Unlock()
 		clear(group)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closeErr = classify(d.path, d.conn.close())
+	d.conn = nil
 }
 
 // gather returns the write that was waited for and all that are queued behind it, without those that were withdrawn.
