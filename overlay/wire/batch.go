@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // BatchKind says what the items of a batch are.
@@ -58,7 +59,7 @@ type Batch struct {
 }
 
 // AppendUnsigned appends the batch without its signature: what the signature covers beside domain and topic. The
-// signature's 64 bytes, appended to it, complete the batch. It returns ErrBatch when a value is out of its bounds.
+// signature's 64 bytes, for which there is room, complete the batch. It returns ErrBatch when a value is out of its bounds.
 func (b Batch) AppendUnsigned(dst []byte) ([]byte, error) {
 	if b.Kind != BatchFrames && b.Kind != BatchControl || len(b.Sender) != ed25519.PublicKeySize {
 		return nil, ErrBatch
@@ -76,7 +77,7 @@ func (b Batch) AppendUnsigned(dst []byte) ([]byte, error) {
 	if size > MaxBatch {
 		return nil, ErrBatch
 	}
-	dst = append(dst, BatchVersion, byte(b.Kind))
+	dst = append(slices.Grow(dst, size), BatchVersion, byte(b.Kind))
 	dst = append(dst, b.Sender...)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(b.Items)))
 	for _, item := range b.Items {
