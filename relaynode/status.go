@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/overlay"
 	"conclave/overlay/wire"
 	"conclave/relaynode/backlog"
 	"conclave/relaynode/mailbox"
@@ -72,12 +73,13 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 func (n *Node) Peer() peer.ID { return n.host.ID() }
 
 // Addrs returns the relay node's addresses, each ending in /p2p/<its ID>, those first that most others can reach: what
-// the configuration announces, then public addresses, then private ones, then loopback; TCP before QUIC.
+// the configuration announces, then public addresses, then private ones, then loopback; IPv4 before IPv6, TCP before QUIC.
 func (n *Node) Addrs() []ma.Multiaddr {
 	listening, err := n.host.Network().InterfaceListenAddresses()
 	if err != nil {
 		listening = n.host.Network().ListenAddresses()
 	}
+	listening = slices.DeleteFunc(slices.Clone(listening), overlay.IsCircuit)
 	slices.SortStableFunc(listening, func(a, b ma.Multiaddr) int { return cmp.Compare(reach(a), reach(b)) })
 	var all []ma.Multiaddr
 	for _, a := range append(slices.Clone(n.cfg.Announce), listening...) {
@@ -100,16 +102,19 @@ func (n *Node) complete(a ma.Multiaddr) ma.Multiaddr {
 	return a.AppendComponent(own)
 }
 
-// reach is how few others can reach an address.
+// reach is how few others can reach an address, and behind that how gladly we are reached so.
 func reach(a ma.Multiaddr) int {
-	rank := 2
+	rank := 4
 	switch {
 	case manet.IsIPLoopback(a):
-		rank = 6
+		rank = 12
 	case manet.IsIP6LinkLocal(a):
-		rank = 4
+		rank = 8
 	case manet.IsPublicAddr(a):
 		rank = 0
+	}
+	if _, err := a.ValueForProtocol(ma.P_IP6); err == nil {
+		rank += 2
 	}
 	if _, err := a.ValueForProtocol(ma.P_UDP); err == nil {
 		rank++

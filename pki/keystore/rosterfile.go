@@ -36,6 +36,9 @@ func NewRosterFile(path string, g *pki.Group, now func() time.Time) *RosterFile 
 	return &RosterFile{path: path, group: g, now: now}
 }
 
+// Path returns the file's path, for whoever wants to see whether it changed.
+func (f *RosterFile) Path() string { return f.path }
+
 // Load reads and verifies the roster, or returns ErrNoRoster. An expired one is returned like any other.
 func (f *RosterFile) Load() (*pki.Roster, error) {
 	envelope, err := readFile(f.path)

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"conclave/cmd/internal/cli"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { cli.Main("relay", newCommand()) }
+
+func newCommand() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "relay",
+		Short: "Run the relay node of a group",
+		Long:  "Runs the relay node of a group: the place that every member can reach. It sees no message and no key.",
+		Args:  cobra.NoArgs,
+	}
+	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to listen on, repeatable (default TCP and QUIC on port 4001, all interfaces)")
+	cmd.Flags().StringArrayVar(&f.announce, "announce", nil, "multiaddr that others reach this relay node at, repeatable (default where it listens)")
+	cmd.Flags().StringVar(&f.ui, "ui", "off", "address of the web window: off is the only choice so far")
+	cmd.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and environment win over it")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return serve(cmd.Context(), cli.From(cmd.Context()), f, cmd.Flags().Changed)
+	}
+	cmd.AddCommand(newRosterCommand())
+	return cmd
+}

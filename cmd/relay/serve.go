@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"conclave/cmd/internal/cli"
+	"conclave/overlay/durable"
+	"conclave/pki/keystore"
+	"conclave/relaynode"
+
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// defaultListen is TCP and QUIC on port 4001, all interfaces; IPv6 only where the machine has it.
+func defaultListen() []string {
+	list := []string{"/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"}
+	probe, err := net.Listen("tcp6", "[::]:0")
+	if err != nil {
+		return list
+	}
+	_ = probe.Close()
+	return append(list, "/ip6/::/tcp/4001", "/ip6/::/udp/4001/quic-v1")
+}
+
+// flags are the settings of one run. The zero values of listen and announce mean "not given".
+type flags struct {
+	listen   []string
+	announce []string
+	ui       string
+	config   string
+}
+
+// merge fills what neither flags nor environment set from the file, and the rest from the defaults.
+func (f flags) merge(file fileConfig, given func(string) bool) flags {
+	if !given("listen") {
+		f.listen = file.Listen
+	}
+	if !given("announce") {
+		f.announce = file.Announce
+	}
+	if !given("ui") && file.UI != "" {
+		f.ui = file.UI
+	}
+	if len(f.listen) == 0 {
+		f.listen = defaultListen()
+	}
+	return f
+}
+
+// serve runs the relay node until ctx ends.
+func serve(ctx context.Context, env *cli.Env, f flags, given func(string) bool) error {
+	var file fileConfig
+	if f.config != "" {
+		var err error
+		if file, err = readConfig(f.config); err != nil {
+			return cli.Usage(err)
+		}
+	}
+	f = f.merge(file, given)
+	if f.ui != "off" {
+		return cli.WithHint(cli.Usagef("--ui %q: the relay node has no web window yet", f.ui), "leave --ui out, or give --ui off; the log on stderr says what happens")
+	}
+	if env.Group == "" {
+		env.Group = file.Group
+	}
+	cfg, roster, err := configure(env, f, file.Limits)
+	if err != nil {
+		return err
+	}
+	n, err := relaynode.New(cfg)
+	if err != nil {
+		return explainStart(err)
+	}
+	for _, a := range n.Addrs() {
+		fmt.Fprintf(env.Out, "relay address: %s\n", a)
+	}
+	env.Log.Info("serving", "group", cfg.Group.Name, "peer", n.Peer(), "roster", cfg.Roster.Version, "members", len(cfg.Roster.Members))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		watchRoster(ctx, roster, rosterPoll, n.TakeRoster, env.Log)
+	}()
+	err = n.Run(ctx)
+	cancel()
+	<-watched
+	env.Log.Info("stopped")
+	return err
+}
+
+// configure reads identity and roster of the chosen group.
+func configure(env *cli.Env, f flags, limits fileLimits) (relaynode.Config, *keystore.RosterFile, error) {
+	var cfg relaynode.Config
+	listen, err := multiaddrs("--listen", f.listen)
+	if err != nil {
+		return cfg, nil, err
+	}
+	announce, err := multiaddrs("--announce", f.announce)
+	if err != nil {
+		return cfg, nil, err
+	}
+	dir, err := env.Dir()
+	if err != nil {
+		return cfg, nil, err
+	}
+	identity, err := dir.OpenRelay()
+	if errors.Is(err, keystore.ErrNoIdentity) {
+		err = cli.WithHint(err, "the group's keeper makes a home for this machine with: go run ./cmd/ca export --relay --to DIR")
+	}
+	if err != nil {
+		return cfg, nil, err
+	}
+	if err := identity.Cert.ValidAt(time.Now()); err != nil {
+		return cfg, nil, fmt.Errorf("the relay node's certificate: %w", err)
+	}
+	file := dir.RosterFile(identity.Group, nil)
+	roster, err := file.Load()
+	if err != nil {
+		return cfg, nil, err
+	}
+	for _, w := range keystore.Warnings(identity.Group, identity.Cert, roster, time.Now()) {
+		env.Log.Warn(w)
+	}
+	cfg = relaynode.Config{
+		Group: identity.Group, Certificate: identity.Cert.DER, Identity: identity.Identity, Roster: roster, RosterFile: file,
+		Listen: listen, Announce: announce, StatePath: filepath.Join(identity.Dir, "state.db"), Log: env.Log,
+	}
+	limits.apply(&cfg.Limits, len(roster.Members))
+	return cfg, file, nil
+}
+
+func multiaddrs(flag string, list []string) ([]ma.Multiaddr, error) {
+	var all []ma.Multiaddr
+	for _, s := range list {
+		a, err := ma.NewMultiaddr(s)
+		if err != nil {
+			return nil, cli.WithHint(cli.Usagef("%s %q is not a multiaddr: %w", flag, s, err), "it looks like /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/udp/4001/quic-v1")
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// explainStart adds what to do about the two things that most often keep a relay node from starting.
+func explainStart(err error) error {
+	switch {
+	case errors.Is(err, durable.ErrLocked):
+		return cli.WithHint(err, "another relay node runs on this home; stop it first, or use another --home")
+	case is(err, syscall.EADDRINUSE):
+		return cli.WithHint(err, "another program uses that port; stop it, or choose another with --listen /ip4/0.0.0.0/tcp/PORT")
+	case is(err, syscall.EADDRNOTAVAIL):
+		return cli.WithHint(err, "this machine does not have that address; --listen /ip4/0.0.0.0/tcp/PORT takes all it has")
+	}
+	return err
+}
+
+// is reports whether an error of listening has that cause. Libp2p flattens such errors to text.
+func is(err error, cause syscall.Errno) bool {
+	return errors.Is(err, cause) || strings.Contains(err.Error(), cause.Error())
+}
