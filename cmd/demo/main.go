@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"conclave/cmd/internal/cli"
+)
+
+func main() { cli.Main("demo", newCommand()) }
+
+func newCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "A relay node and the members A, B and C on this machine",
+		Long: "Starts a relay node and the members A, B and C as separate processes with a group of their own, and passes lines\n" +
+			"between them and this terminal. Type \"A: hello\" to say hello as A; Ctrl-C ends everything.",
+		Args: cobra.NoArgs,
+	}
+	open := cmd.Flags().String("open", "auto", "auto or never: whether to open windows (there are none yet: both mean never)")
+	keep := cmd.Flags().Bool("keep", false, "keep the temporary folder with the logs and, without --home, the group")
+	lan := cmd.Flags().Bool("lan", false, "A, B and C by mDNS, without a relay node (comes later)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case *open != "auto" && *open != "never":
+			return cli.Usagef("--open %q: want auto or never", *open)
+		case *lan:
+			return cli.WithHint(cli.Usage(errors.New("--lan comes later: members do not find each other without a relay node yet")),
+				"leave --lan out")
+		}
+		env := cli.From(cmd.Context())
+		opts := options{group: env.Group, keep: *keep}
+		if cmd.Flags().Changed("home") {
+			opts.home = env.Home
+		}
+		// A closed terminal or pipe must end the four as well, not leave them behind.
+		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP, syscall.SIGPIPE)
+		defer stop()
+		err := run(ctx, opts, env.In, env.Out, env.Log)
+		if errors.Is(err, errNoBinaries) {
+			return cli.WithHint(err, "run it in Conclave's source folder: go run ./cmd/demo")
+		}
+		return err
+	}
+	return cmd
+}
