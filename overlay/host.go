@@ -252,7 +252,7 @@ func addTransports(sw *swarm.Swarm, key crypto.PrivKey, cfg HostConfig, limits n
 	if err != nil {
 		return nil, err
 	}
-	overTCP, err := tcp.NewTCPTransport(up, limits, nil)
+	overTCP, err := tcp.NewTCPTransport(up, limits, nil, tcpOptions(cfg)...)
 	if err != nil {
 		return nil, err
 	}
@@ -261,6 +261,15 @@ func addTransports(sw *swarm.Swarm, key crypto.PrivKey, cfg HostConfig, limits n
 		return nil, err
 	}
 	return up, errors.Join(sw.AddTransport(overTCP), sw.AddTransport(overQUIC))
+}
+
+// tcpOptions shares a port only where hole punching needs it: otherwise a second process that listens on the same port
+// would silently be given some of the first one's connections, where it should fail.
+func tcpOptions(cfg HostConfig) []tcp.Option {
+	if cfg.HolePunch {
+		return nil
+	}
+	return []tcp.Option{tcp.DisableReuseport()}
 }
 
 // newQUIC returns the manager of the QUIC sockets. Its two keys are derived from the identity, as libp2p does.

@@ -30,6 +30,7 @@ type Conn struct {
 	ping, silence time.Duration
 	kick          chan struct{} // holds one: there is something to write, or closing was set
 	done          chan struct{} // closed when the writer has ended
+	born          time.Time     // the pings' clock: monotonic
 
 	reader *bufio.Reader // owned by Receive
 
@@ -66,7 +67,7 @@ func (h *handshake) connection(cert *pki.Certificate, rosterVersion uint64, data
 	c := &Conn{
 		stream: h.stream, local: h.local, remote: h.remote, cert: cert, database: database, rosterVersion: rosterVersion,
 		accept: fromMember, ping: h.Ping, silence: h.Silence, reader: h.reader,
-		kick: make(chan struct{}, 1), done: make(chan struct{}), room: make(chan struct{}),
+		kick: make(chan struct{}, 1), done: make(chan struct{}), room: make(chan struct{}), born: time.Now(),
 	}
 	if cert.Kind == pki.KindRelay {
 		c.accept = fromRelay
@@ -164,18 +165,22 @@ func (c *Conn) wake() {
 // each Write costs an AEAD record and a system call.
 func (c *Conn) write() {
 	defer close(c.done)
-	ticker := time.NewTimer(c.ping)
-	defer ticker.Stop()
+	idle := time.NewTimer(c.ping)
+	defer idle.Stop()
 	for {
 		select {
 		case <-c.kick:
-		case <-ticker.C:
-			_ = c.Offer(&wire.Ping{Nonce: uint64(time.Now().UnixNano())}) // a full queue needs no ping
+		case <-idle.C:
+			_ = c.Offer(&wire.Ping{Nonce: uint64(time.Since(c.born))}) // a full queue needs no ping
 		}
-		ticker.Reset(c.ping)
+		idle.Reset(c.ping)
 		batch, messages, last := c.take()
 		if len(batch) > 0 {
-			_ = c.stream.SetWriteDeadline(time.Now().Add(writeTimeout))
+			timeout := writeTimeout
+			if last {
+				timeout = closeTimeout
+			}
+			_ = c.stream.SetWriteDeadline(time.Now().Add(timeout))
 			if _, err := c.stream.Write(batch); err != nil {
 				c.fail(err)
 				return
@@ -217,7 +222,7 @@ func (c *Conn) Receive() (wire.Message, error) {
 			_ = c.Offer(&wire.Pong{Nonce: m.Nonce}) // a peer that fills our queue is not silent
 			continue
 		case *wire.Pong:
-			c.rtt.Store(max(1, time.Now().UnixNano()-int64(m.Nonce)))
+			c.rtt.Store(max(1, int64(time.Since(c.born))-int64(m.Nonce)))
 			continue
 		case *wire.Delivery:
 			for i := range m.Mails {
