@@ -1,0 +1,158 @@
+package keyagreement
+
+import (
+	"crypto/sha256"
+	"io"
+
+	"conclave/overlay/wire"
+)
+
+// delivery is the own share's way to one member.
+type delivery struct {
+	again  timer // when to offer it (again)
+	failed bool  // the last offer failed
+	// stored is the database whose mailbox holds it.
+	stored   wire.DatabaseID
+	isStored bool
+}
+
+// contribute draws a share for an epoch that names this instance, keeps it, announces it and offers it to everybody.
+func (m *Machine) contribute(e *epoch) {
+	var share Share
+	if _, err := io.ReadFull(m.cfg.Rand, share.b[:]); err != nil {
+		m.note("no randomness: "+err.Error(), "")
+		return
+	}
+	i := e.contributor(m.cfg.Self)
+	a := wire.Announcement{
+		Group: m.cfg.Group, RosterVersion: e.opening.RosterVersion, Epoch: e.id, Role: m.cfg.Self,
+		Instance: e.opening.Contributors[i].Instance, Commitment: commitment(e.id, m.cfg.Self, share),
+	}
+	payload := a.Marshal()
+	e.parts[i] = part{m.sign(wire.SignedAnnouncement, payload), a, sha256.Sum256(payload), share, true}
+	e.own = true
+	if m.bites(rulePersist) {
+		m.saveEpoch(e)
+		m.savePart(e, i)
+	}
+	if m.bites(ruleAnnounceFirst) {
+		m.emit(Broadcast{e.parts[i].raw, true})
+		m.startDeliveries(e)
+	} else {
+		m.startDeliveries(e)
+		m.stepOffers()
+		m.emit(Broadcast{e.parts[i].raw, true})
+	}
+	m.complete(e)
+}
+
+// startDeliveries begins to offer the own share to every other member of the epoch's roster, present or not.
+func (m *Machine) startDeliveries(e *epoch) {
+	for _, to := range e.roster.Members {
+		if to.Role == m.cfg.Self {
+			continue
+		}
+		if !m.online[to.Role] && e.contributor(to.Role) < 0 && !m.bites(ruleEverybody) {
+			continue
+		}
+		d := &delivery{}
+		d.again.reset(m.now)
+		e.deliveries[to.Role] = d
+	}
+}
+
+// stepOffers offers what is due. A member that has confirmed, or that is no longer in the roster, gets nothing more.
+func (m *Machine) stepOffers() {
+	for _, e := range m.sorted() {
+		if !e.own {
+			continue
+		}
+		i := e.contributor(m.cfg.Self)
+		if !e.parts[i].have {
+			continue
+		}
+		for _, to := range e.roster.Members {
+			d := e.deliveries[to.Role]
+			if d == nil {
+				continue
+			}
+			if e.confirmed(to.Role) || !m.roster.holds(to) {
+				d.again.stop()
+				continue
+			}
+			if !m.connected() {
+				continue
+			}
+			n := d.again.n
+			if m.due(&d.again, m.cfg.Limits.Offer, m.cfg.Limits.OfferMax) {
+				if n > 0 && !m.bites(ruleDepositAgain) {
+					continue
+				}
+				m.wrap(e, i, to.Role)
+			}
+		}
+	}
+}
+
+// wrap asks the driver to seal and deliver contributor i's share.
+func (m *Machine) wrap(e *epoch, i int, to wire.Role) {
+	p := Parcel{e.id, e.opening.Contributors[i].Role, to}
+	m.emit(Wrap{
+		Parcel: p, Plaintext: e.parts[i].share, Label: shareLabel(m.cfg.Group, e.roster.Hash, p), Opening: e.raw,
+		Announcement: e.parts[i].raw, group: m.cfg.Group,
+	})
+}
+
+// delivery finds what a driver's answer is about.
+func (m *Machine) delivery(p Parcel) (*epoch, *delivery) {
+	e := m.epochs[p.Epoch]
+	if e == nil || p.Of != m.cfg.Self {
+		return nil, nil
+	}
+	return e, e.deliveries[p.To]
+}
+
+// onStored notes that a mailbox holds a share: enough, as long as that database lives.
+func (m *Machine) onStored(p Parcel) {
+	e, d := m.delivery(p)
+	if d == nil {
+		return
+	}
+	d.stored, d.isStored, d.failed = m.database, true, false
+	d.again.stop()
+	if e.saved {
+		m.saveStored(e, p.To, d)
+	}
+}
+
+// onDelivered notes that the recipient took a share; it is offered again if no confirmation comes.
+func (m *Machine) onDelivered(p Parcel) {
+	if _, d := m.delivery(p); d != nil {
+		d.failed = false
+		d.again.at = m.now.Add(min(deliveredAgain<<min(d.again.n, 10), m.cfg.Limits.OfferMax))
+	}
+}
+
+// onFailed notes that nobody took a share.
+func (m *Machine) onFailed(p Parcel) {
+	if _, d := m.delivery(p); d != nil {
+		d.failed = true
+		d.again.at = m.now.Add(min(failedAgain<<min(d.again.n, 10), m.cfg.Limits.OfferMax))
+	}
+}
+
+// onDatabase offers again what this database does not hold.
+func (m *Machine) onDatabase(e *epoch) {
+	for _, d := range e.deliveries {
+		if d.isStored && d.stored == m.database {
+			continue
+		}
+		if d.isStored && !m.bites(ruleNewDatabase) {
+			continue
+		}
+		d.again.at, d.isStored = m.now, false
+	}
+	if e.own && e.session == nil && !e.stale {
+		e.progress = m.now
+	}
+}

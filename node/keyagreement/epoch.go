@@ -1,0 +1,128 @@
+package keyagreement
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// epoch is one opening and what came of it.
+type epoch struct {
+	id      wire.EpochID
+	opening wire.Opening
+	raw     []byte // the signed opening
+	payload []byte // what it says, whose hash is id
+	roster  *rosterView
+	created time.Time // first seen, also before a restart
+
+	parts    []part // by contributor
+	own      bool   // this member has contributed
+	split    bool   // two announcements of one contributor are known
+	failed   bool   // given up waiting here; it may still complete
+	saved    bool   // the opening is among the records
+	stale    bool   // from before this start: nobody waits for it
+	progress time.Time
+	answerAt time.Time            // this opening is to be answered then, zero for not
+	covers   map[wire.Role]uint64 // the requests it answers
+
+	deliveries map[wire.Role]*delivery // of the own share
+	lack       timer
+	shown      map[wire.Role]bool              // announcements shown again because of a contradiction
+	early      map[wire.Role]wire.Confirmation // confirmations that came before the key
+	session    *session
+}
+
+// contributor returns the index of a role in S, or -1.
+func (e *epoch) contributor(role wire.Role) int {
+	i, ok := slices.BinarySearchFunc(e.opening.Contributors, role, func(c wire.Contributor, r wire.Role) int {
+		return strings.Compare(string(c.Role), string(r))
+	})
+	if !ok {
+		return -1
+	}
+	return i
+}
+
+// newEpoch makes an epoch of a checked opening.
+func (m *Machine) newEpoch(raw, payload []byte, p wire.Opening, v *rosterView) *epoch {
+	e := &epoch{
+		id: sha256.Sum256(payload), opening: p, raw: bytes.Clone(raw), payload: bytes.Clone(payload), roster: v, created: m.now,
+		progress: m.now, parts: make([]part, len(p.Contributors)), covers: map[wire.Role]uint64{},
+		deliveries: map[wire.Role]*delivery{}, shown: map[wire.Role]bool{}, early: map[wire.Role]wire.Confirmation{},
+	}
+	for _, c := range p.Contributors {
+		if r, ok := m.requests[c.Role]; ok && r.instance == c.Instance {
+			e.covers[c.Role] = r.sequence
+		}
+	}
+	m.epochs[e.id] = e
+	m.highest = max(m.highest, p.Number)
+	return e
+}
+
+// pending tells whether this member waits for an epoch.
+func (m *Machine) pending(e *epoch) bool {
+	return e.session == nil && !e.failed && !e.stale && !e.split && e.roster == m.roster
+}
+
+// covered tells whether a pending epoch takes up a request.
+func (m *Machine) covered(role wire.Role, r request) bool {
+	for _, e := range m.epochs {
+		if m.pending(e) {
+			if i := e.contributor(role); i >= 0 && e.opening.Contributors[i].Instance == r.instance && e.covers[role] >= r.sequence {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// patience is how long a contributor may be silent.
+func (m *Machine) patience(e *epoch) time.Duration {
+	l := m.cfg.Limits
+	d := l.Silent + time.Duration(len(e.parts))*l.SilentEach
+	if m.fails > 0 && m.bites(ruleDouble) {
+		d <<= min(m.fails, 10)
+	}
+	return min(d, max(l.SilentMax, l.Silent+time.Duration(len(e.parts))*l.SilentEach))
+}
+
+// stepFailures gives up epochs without progress and remembers who was silent.
+func (m *Machine) stepFailures() {
+	for _, e := range m.epochs {
+		if !m.pending(e) || !e.own && !e.answerAt.IsZero() || !m.reached(e.progress.Add(m.patience(e))) {
+			continue
+		}
+		e.failed, e.answerAt = true, time.Time{}
+		m.fails++
+		for i := range e.parts {
+			c := e.opening.Contributors[i]
+			if e.parts[i].have || c.Role == m.cfg.Self || !m.bites(ruleLeftOut) {
+				continue
+			}
+			s := m.strikes[c.Role]
+			s.n++
+			s.sequence = m.requests[c.Role].sequence
+			s.until = m.now.Add(min(m.cfg.Limits.Silent<<min(s.n-1, 10), m.cfg.Limits.SilentMax))
+			m.strikes[c.Role] = s
+			m.note("was silent and is left out", c.Role)
+		}
+		m.ask.reset(m.now)
+	}
+}
+
+// leftOut tells whether a role was silent and has not asked anew, or not waited long enough.
+func (m *Machine) leftOut(role wire.Role, r request) bool {
+	s, ok := m.strikes[role]
+	if !ok {
+		return false
+	}
+	if r.sequence <= s.sequence {
+		return m.bites(ruleAskAnew)
+	}
+	return !m.reached(s.until)
+}

@@ -1,0 +1,273 @@
+package keyagreement
+
+import (
+	"crypto/sha256"
+	"io"
+	"slices"
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// candidates returns those who would be in S if this member opened now, in role order, and whether one of them wants an
+// epoch that none pending gives. first and last say when the first such want and the newest newcomer came.
+func (m *Machine) candidates() (s []wire.Contributor, wanted bool, first, last time.Time) {
+	for _, member := range m.roster.Members {
+		role := member.Role
+		r, ok := m.requests[role]
+		if role == m.cfg.Self {
+			s = append(s, wire.Contributor{Role: role, Instance: m.cfg.Instance})
+			if !ok {
+				continue
+			}
+		} else {
+			if !ok || m.leftOut(role, r) {
+				continue
+			}
+			if _, cheat := m.evidence[role]; cheat && m.bites(ruleEvidence) {
+				continue
+			}
+			s = append(s, wire.Contributor{Role: role, Instance: r.instance})
+		}
+		if r.came.After(last) {
+			last = r.came
+		}
+		if m.covered(role, r) || !r.want && m.bites(ruleWantOpens) {
+			continue
+		}
+		wanted = true
+		if first.IsZero() || r.came.Before(first) {
+			first = r.came
+		}
+	}
+	return s, wanted, first, last
+}
+
+// stepOpen opens an epoch when one is wanted and it is this member's turn.
+func (m *Machine) stepOpen() {
+	if m.now.After(m.roster.Expires) && m.bites(ruleExpired) {
+		return
+	}
+	if _, cheat := m.evidence[m.cfg.Self]; cheat || !m.connected() {
+		return
+	}
+	for _, e := range m.epochs {
+		if m.pending(e) {
+			return // its completion or failure comes first
+		}
+	}
+	s, wanted, first, last := m.candidates()
+	if !wanted || !m.reached(m.openTime(s, first, last)) {
+		return
+	}
+	m.openEpoch(s)
+}
+
+// openTime returns when this member opens: at once if the whole roster asked, else after a while without newcomers, and
+// the later the later its role comes.
+func (m *Machine) openTime(s []wire.Contributor, first, last time.Time) time.Time {
+	l := m.cfg.Limits
+	at := last
+	if len(s) < len(m.roster.Members) || !m.asked() || !m.bites(ruleAtOnce) {
+		if m.bites(ruleQuiet) {
+			at = last.Add(l.Quiet)
+		}
+		if end := first.Add(l.QuietMax); at.After(end) && m.bites(ruleQuietMax) {
+			at = end
+		}
+	}
+	turn := slices.IndexFunc(s, func(c wire.Contributor) bool { return c.Role == m.cfg.Self })
+	if turn > 0 && m.bites(ruleTurn) {
+		at = at.Add(time.Duration(turn) * l.Turn)
+	}
+	// The others would answer no sooner: see stepAnswers.
+	if t := m.answeredBy[m.cfg.Self].Add(l.PerOpener); at.Before(t) {
+		at = t
+	}
+	if t := m.answeredAny.Add(l.PerGroup); at.Before(t) && m.best(true) != nil {
+		at = t
+	}
+	return at
+}
+
+// asked tells whether this member has a request of its own out.
+func (m *Machine) asked() bool {
+	_, ok := m.requests[m.cfg.Self]
+	return ok
+}
+
+// openEpoch publishes an opening and contributes to it.
+func (m *Machine) openEpoch(s []wire.Contributor) {
+	number := uint64(0)
+	if m.bites(ruleNumberClock) {
+		number = uint64(max(m.now.UnixMilli(), 0))
+	}
+	if m.bites(ruleNumberKnown) {
+		number = max(number, m.highest+1)
+	}
+	p := wire.Opening{
+		Group: m.cfg.Group, RosterVersion: m.roster.Version, RosterHash: m.roster.Hash, Number: number, Opener: m.cfg.Self,
+		Contributors: s,
+	}
+	for _, e := range m.epochs {
+		if e.session != nil && e.session.transcript == m.using {
+			p.Previous = e.id
+		}
+	}
+	if _, err := io.ReadFull(m.cfg.Rand, p.Nonce[:]); err != nil {
+		m.note("no randomness: "+err.Error(), "")
+		return
+	}
+	payload := p.Marshal()
+	raw := m.sign(wire.SignedOpening, payload)
+	m.opened = m.now
+	m.emit(Broadcast{raw, true})
+	e := m.newEpoch(raw, payload, p, m.roster)
+	m.mark(e)
+	m.contribute(e)
+}
+
+// onOpening takes an opening from anywhere and returns its epoch if it is one that this member can follow.
+func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, bool) {
+	if e := m.epochs[sha256.Sum256(s.Payload)]; e != nil {
+		if m.tell.at.After(m.now) && e == m.best(true) {
+			m.tell.stop() // somebody else has told it
+		}
+		return e, true
+	}
+	v, settled := m.underRoster(p.RosterVersion, p.RosterHash, w)
+	if v == nil {
+		return nil, settled
+	}
+	if !v.key(p.Opener, s.Signer) {
+		return nil, true
+	}
+	for _, c := range p.Contributors {
+		if _, ok := v.index[c.Role]; !ok {
+			return nil, true
+		}
+	}
+	if p.Number > uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0)) && m.bites(ruleAhead) {
+		m.note("an opening runs ahead of the clock", p.Opener)
+		return nil, true
+	}
+	if v != m.roster {
+		m.offerRoster(p.Opener)
+	}
+	if _, gone := m.dropped[sha256.Sum256(s.Payload)]; gone {
+		return nil, true
+	}
+	m.limitEpochs(p.Opener)
+	e := m.newEpoch(wire.Signed.Marshal(s), s.Payload, p, v)
+	e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
+	if best := m.best(true); best != nil && p.Number < best.opening.Number && m.tell.at.IsZero() {
+		m.tell.reset(m.now.Add(time.Duration(m.self) * m.cfg.Limits.Turn))
+	}
+	e.answerAt = m.answerTime(e)
+	m.retryWaiting(func(w *waiting) bool { return w.epoch == e.id })
+	return e, true
+}
+
+// mayAnswer tells whether an opening is one to contribute to at all.
+func (m *Machine) mayAnswer(e *epoch) bool {
+	if e.own || e.stale || e.session != nil {
+		return false
+	}
+	i := e.contributor(m.cfg.Self)
+	if i < 0 || m.now.After(m.roster.Expires) && m.bites(ruleExpired) {
+		return false
+	}
+	if e.opening.Contributors[i].Instance != m.cfg.Instance && m.bites(ruleInstance) {
+		return false
+	}
+	if e.roster != m.roster && m.bites(ruleOlderRoster) {
+		return false
+	}
+	for _, c := range e.opening.Contributors {
+		if _, cheat := m.evidence[c.Role]; cheat && m.bites(ruleEvidence) {
+			m.showEvidence(c.Role)
+			return false
+		}
+	}
+	return true
+}
+
+// answerTime returns when an opening may be answered, zero for never: one of an opener in 10 s, one at all in 2 s.
+func (m *Machine) answerTime(e *epoch) time.Time {
+	if !m.mayAnswer(e) {
+		return time.Time{}
+	}
+	at := m.now
+	if t := m.answeredBy[e.opening.Opener].Add(m.cfg.Limits.PerOpener); at.Before(t) && m.bites(rulePerOpener) {
+		at = t
+	}
+	first := m.best(true) == nil && m.bites(ruleFirstKey)
+	if t := m.answeredAny.Add(m.cfg.Limits.PerGroup); at.Before(t) && !first && m.bites(rulePerGroup) {
+		at = t
+	}
+	if s, ok := m.strikes[e.opening.Opener]; ok && at.Before(s.until) {
+		at = s.until
+	}
+	return at
+}
+
+// stepAnswers contributes to the openings whose time has come, the newest of each opener.
+func (m *Machine) stepAnswers() {
+	for _, e := range m.sorted() {
+		if e.answerAt.IsZero() || !m.reached(e.answerAt) {
+			continue
+		}
+		if best := m.best(true); best != nil && best.created.After(e.created) && best.opening.Number > e.opening.Number {
+			e.answerAt = time.Time{} // overtaken while it waited
+			continue
+		}
+		if e.answerAt = m.answerTime(e); e.answerAt.IsZero() || !m.reached(e.answerAt) {
+			continue
+		}
+		e.answerAt = time.Time{}
+		m.mark(e)
+		m.contribute(e)
+	}
+}
+
+// mark counts an opening as answered.
+func (m *Machine) mark(e *epoch) {
+	m.answeredBy[e.opening.Opener], m.answeredAny = m.now, m.now
+	e.progress = m.now
+}
+
+// limitEpochs makes room for one more epoch of an opener: incomplete ones without a contribution of this member go first.
+func (m *Machine) limitEpochs(opener wire.Role) {
+	var of []*epoch
+	for _, e := range m.sorted() {
+		if e.opening.Opener == opener && e.session == nil {
+			of = append(of, e)
+		}
+	}
+	for _, own := range []bool{false, true} {
+		for _, e := range of {
+			if len(of) < m.cfg.Limits.MaxEpochs {
+				return
+			}
+			if e.own == own {
+				m.drop(e)
+				of = slices.DeleteFunc(slices.Clone(of), func(x *epoch) bool { return x == e })
+			}
+		}
+	}
+}
+
+// sorted returns all epochs in an order that does not depend on chance: by creation, then by ID.
+func (m *Machine) sorted() []*epoch {
+	list := make([]*epoch, 0, len(m.epochs))
+	for _, e := range m.epochs {
+		list = append(list, e)
+	}
+	slices.SortFunc(list, func(a, b *epoch) int {
+		if c := a.created.Compare(b.created); c != 0 {
+			return c
+		}
+		return slices.Compare(a.id[:], b.id[:])
+	})
+	return list
+}

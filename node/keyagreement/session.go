@@ -1,0 +1,198 @@
+package keyagreement
+
+import (
+	"crypto/subtle"
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// session is what the machine keeps of a completed epoch: no key that opens a frame.
+type session struct {
+	transcript   wire.Transcript
+	confirm      Secret // the confirm key
+	completed    time.Time
+	confirmation []byte // the own one, signed
+	confirmed    map[wire.Role]bool
+	repeat       timer // of the own confirmation
+	noSend       bool  // from an old disk: read only
+	erased       bool  // the shares are gone
+	superseded   time.Time
+}
+
+// complete derives the key once every contributor has announced and its share is here.
+func (m *Machine) complete(e *epoch) {
+	if e.session != nil {
+		return
+	}
+	for i := range e.parts {
+		if !e.parts[i].have && (e.parts[i].raw == nil || m.bites(ruleAllShares)) {
+			return
+		}
+	}
+	members := make([]Member, len(e.parts))
+	roles := make([]wire.Role, len(e.parts))
+	for i, c := range e.opening.Contributors {
+		members[i], roles[i] = e.roster.Members[e.roster.index[c.Role]], c.Role
+	}
+	t := transcript(e.payload, members, e.parts)
+	kabc, prk := deriveKey(t, e.parts)
+	e.session = &session{
+		transcript: t, confirm: confirmKey(prk), completed: m.now, confirmed: map[wire.Role]bool{m.cfg.Self: true},
+	}
+	e.answerAt, e.lack = time.Time{}, timer{}
+	m.emit(Completed{Session{
+		Number: e.opening.Number, ID: e.id, RosterVersion: e.opening.RosterVersion, Transcript: t, Contributors: roles,
+		Members: e.roster.Members, PRK: prk, Key: kabc, Fingerprint: fingerprint(prk),
+	}})
+	m.confirm(e)
+	m.saveEpoch(e)
+	m.saveSession(e)
+	m.completed(e)
+	early := e.early
+	e.early = nil
+	for _, role := range sortedRoles(early) {
+		m.takeConfirmation(e, early[role])
+	}
+	m.eraseShares(e)
+}
+
+// completed closes the requests that an epoch answers, and forgives.
+func (m *Machine) completed(e *epoch) {
+	if e.roster != m.roster {
+		return
+	}
+	m.fails = 0
+	for _, c := range e.opening.Contributors {
+		delete(m.strikes, c.Role)
+		if r, ok := m.requests[c.Role]; ok && r.instance == c.Instance && r.sequence <= e.covers[c.Role] {
+			delete(m.requests, c.Role)
+		}
+	}
+	m.ask.reset(m.now)
+}
+
+// confirm signs that this member holds the key, and says so.
+func (m *Machine) confirm(e *epoch) {
+	c := wire.Confirmation{
+		Group: m.cfg.Group, Epoch: e.id, Role: m.cfg.Self, Transcript: e.session.transcript,
+		MAC: confirmMAC(e.session.confirm, e.session.transcript, m.cfg.Self),
+	}
+	for i := range e.parts {
+		c.Announcements = append(c.Announcements, e.parts[i].hash)
+	}
+	e.session.confirmation = m.sign(wire.SignedConfirmation, c.Marshal())
+	m.emit(Broadcast{e.session.confirmation, true})
+	e.session.repeat = timer{at: m.now.Add(confirmAgain), n: 1}
+}
+
+// stepConfirm repeats the own confirmation a few times while others have not shown theirs: they may lack this one.
+func (m *Machine) stepConfirm() {
+	for _, e := range m.sorted() {
+		s := e.session
+		if s == nil || !m.connected() || s.repeat.at.IsZero() {
+			continue
+		}
+		if s.repeat.n > confirmTimes || m.allConfirmed(e) {
+			s.repeat.stop()
+			continue
+		}
+		if m.due(&s.repeat, confirmAgain, confirmMax) {
+			m.emit(Broadcast{s.confirmation, false})
+		}
+	}
+}
+
+// onConfirmation takes another member's word that it holds a key.
+func (m *Machine) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) bool {
+	e := m.epochs[p.Epoch]
+	if e == nil {
+		if _, gone := m.dropped[p.Epoch]; gone {
+			return true
+		}
+		w.epoch = p.Epoch
+		return !m.wait(w)
+	}
+	if !e.roster.key(p.Role, s.Signer) && m.bites(ruleSignedControl) || p.Role == m.cfg.Self || len(p.Announcements) != len(e.parts) {
+		return true
+	}
+	if _, ok := e.roster.index[p.Role]; !ok {
+		return true
+	}
+	if e.session == nil {
+		e.early[p.Role] = p
+		m.contradiction(e, p)
+		return true
+	}
+	m.takeConfirmation(e, p)
+	return true
+}
+
+// takeConfirmation compares a confirmation with the session that is here.
+func (m *Machine) takeConfirmation(e *epoch, p wire.Confirmation) {
+	s := e.session
+	if p.Transcript != s.transcript {
+		m.contradiction(e, p)
+		return
+	}
+	mac := confirmMAC(s.confirm, s.transcript, p.Role)
+	if subtle.ConstantTimeCompare(mac[:], p.MAC[:]) != 1 && m.bites(ruleMAC) {
+		m.note("a confirmation whose MAC is wrong", p.Role)
+		return
+	}
+	if s.confirmed[p.Role] {
+		return
+	}
+	s.confirmed[p.Role] = true
+	m.saveConfirmed(e, p.Role)
+	m.emit(Confirmed{e.id, s.transcript, p.Role})
+	m.eraseShares(e)
+}
+
+// confirmed tells whether a member has shown that it holds this epoch's key.
+func (e *epoch) confirmed(role wire.Role) bool { return e.session != nil && e.session.confirmed[role] }
+
+// contributorsConfirmed tells whether all of S have confirmed.
+func (e *epoch) contributorsConfirmed() bool {
+	for _, c := range e.opening.Contributors {
+		if !e.confirmed(c.Role) {
+			return false
+		}
+	}
+	return true
+}
+
+// allConfirmed tells whether every member of the epoch's roster that is still a member has confirmed.
+func (m *Machine) allConfirmed(e *epoch) bool {
+	for _, x := range e.roster.Members {
+		if m.roster.holds(x) && !e.confirmed(x.Role) {
+			return false
+		}
+	}
+	return true
+}
+
+// eraseShares forgets the shares of a session that everybody has: with them gone, a state stolen later opens nothing
+// that the frames' own ratchet has closed.
+func (m *Machine) eraseShares(e *epoch) {
+	if e.session == nil || e.session.erased || !m.allConfirmed(e) || !m.bites(ruleErase) {
+		return
+	}
+	m.dropShares(e)
+}
+
+// dropShares erases an epoch's shares here and among the records.
+func (m *Machine) dropShares(e *epoch) {
+	for i := range e.parts {
+		e.parts[i].share, e.parts[i].have = Share{}, false
+		m.erase(keyPart(e.id, e.opening.Contributors[i].Role))
+	}
+	for _, role := range sortedRoles(e.deliveries) {
+		m.erase(keyStored(e.id, role))
+	}
+	clear(e.deliveries)
+	if e.session != nil {
+		e.session.erased = true
+		m.saveSession(e)
+	}
+}

@@ -1,0 +1,182 @@
+package keyagreement
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// eligible tells whether a session may be sent under at all.
+func (m *Machine) eligible(e *epoch) bool {
+	if e.session == nil || m.self < 0 {
+		return false
+	}
+	switch {
+	case m.roster.removes(e.roster) && m.bites(ruleHold):
+		return false
+	case e.split && m.bites(ruleSplit):
+		return false
+	case e.session.noSend && m.bites(ruleRollback):
+		return false
+	}
+	return e.opening.Number <= uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0)) || !m.bites(ruleAhead)
+}
+
+// ready tells whether a session may be used already: all of S have confirmed, or it has been here for a while.
+func (m *Machine) ready(e *epoch) bool {
+	if e.contributorsConfirmed() && m.bites(ruleAllConfirmed) {
+		return true
+	}
+	return m.reached(e.session.completed.Add(m.cfg.Limits.UseAfter)) && (e.contributorsConfirmed() || m.bites(ruleUseAfter))
+}
+
+// best returns the eligible session that is first in (number, |S|, smaller ID), or nil; with all set also one that is
+// not ready.
+func (m *Machine) best(all bool) *epoch {
+	var best *epoch
+	for _, e := range m.epochs {
+		if m.eligible(e) && (all || m.ready(e)) && (best == nil || m.before(e, best)) {
+			best = e
+		}
+	}
+	return best
+}
+
+// before tells whether a is used rather than b.
+func (m *Machine) before(a, b *epoch) bool {
+	if x, y := a.opening.Number, b.opening.Number; x != y {
+		return (x > y) == m.bites(ruleHighest)
+	}
+	if x, y := len(a.parts), len(b.parts); x != y {
+		return (x > y) == m.bites(ruleLarger)
+	}
+	return (bytes.Compare(a.id[:], b.id[:]) < 0) == m.bites(ruleSmaller)
+}
+
+// choose says which session is sent under, when that has changed.
+func (m *Machine) choose() {
+	var use wire.Transcript
+	if best := m.best(false); best != nil {
+		use = best.session.transcript
+	}
+	if use == m.using {
+		return
+	}
+	for _, e := range m.epochs {
+		if e.session != nil && e.session.transcript == m.using {
+			e.session.superseded = m.now
+			m.saveSession(e)
+		}
+	}
+	m.using = use
+	if use == (wire.Transcript{}) {
+		m.emit(Hold{})
+		return
+	}
+	m.emit(Use{use})
+}
+
+// stepWindow forgets what has had its time: shares, sessions, incomplete epochs, marks of dropped ones.
+func (m *Machine) stepWindow() {
+	l := m.cfg.Limits
+	var sessions []*epoch
+	best := m.best(true)
+	for _, e := range m.sorted() {
+		old := m.reached(e.created.Add(l.Retention))
+		switch {
+		case e.session == nil:
+			if old && m.bites(ruleRetention) {
+				m.drop(e)
+			}
+			continue
+		case old && !e.session.erased && m.bites(ruleRetention):
+			m.dropShares(e)
+		}
+		if e != best && e.session.transcript != m.using {
+			sessions = append(sessions, e)
+		}
+	}
+	for i, e := range sessions {
+		over := len(sessions)-i >= l.MaxSessions
+		if (over || m.reached(e.ended().Add(l.Retention))) && m.bites(ruleWindow) {
+			m.drop(e)
+		}
+	}
+	for id, at := range m.dropped {
+		if m.reached(at.Add(l.Retention)) {
+			delete(m.dropped, id)
+			m.erase(keyDropped(id))
+		}
+	}
+}
+
+// ended is when a session was last of use.
+func (e *epoch) ended() time.Time {
+	if e.session.superseded.After(e.session.completed) {
+		return e.session.superseded
+	}
+	return e.session.completed
+}
+
+// drop forgets an epoch and everything recorded of it.
+func (m *Machine) drop(e *epoch) {
+	for i := range e.parts {
+		e.parts[i].share = Share{}
+	}
+	if e.session != nil {
+		// Never again: a session that came back would have lost its replay windows.
+		m.emit(Forget{e.session.transcript})
+		m.dropped[e.id] = m.now
+		m.persist(keyDropped(e.id), stamp(m.now))
+	}
+	for token, u := range m.unwraps {
+		if u.epoch == e.id {
+			m.settle(u.refs...)
+			delete(m.unwraps, token)
+		}
+	}
+	m.eraseEpoch(e)
+	delete(m.epochs, e.id)
+	m.pruneRosters()
+}
+
+// onStartBehind learns that the disk is an old one restored: start numbers in every session on it may have been used
+// before. The session told of is dropped for good, the others are kept for reading, and a new epoch is asked for.
+func (m *Machine) onStartBehind(t wire.Transcript) {
+	i := slices.IndexFunc(m.sorted(), func(e *epoch) bool { return e.session != nil && e.session.transcript == t })
+	if i < 0 || !m.bites(ruleRollback) {
+		return
+	}
+	told := m.sorted()[i]
+	for _, e := range m.sorted() {
+		if e.session != nil && e.stale && e != told && !e.session.noSend {
+			e.session.noSend = true
+			m.saveSession(e)
+		}
+	}
+	m.drop(told)
+	m.onRekey()
+}
+
+// onSawBehind tells the group that a member sends under a start number used before.
+func (m *Machine) onSawBehind(in SawBehind) {
+	if m.self < 0 || !m.allow("behind/"+string(in.Role), behindAgain) {
+		return
+	}
+	b := wire.Behind{Group: m.cfg.Group, Transcript: in.Transcript, Role: in.Role, Start: in.Start}
+	m.emit(Broadcast{m.sign(wire.SignedBehind, b.Marshal()), true})
+}
+
+// onBehind hands a claim about this member to the driver, who knows whether it is true.
+func (m *Machine) onBehind(s wire.Signed, p wire.Behind) {
+	if p.Role != m.cfg.Self {
+		return
+	}
+	for _, x := range m.roster.Members {
+		if x.Identity == s.Signer {
+			m.emit(ToldBehind{p.Transcript, p.Start, x.Role})
+		}
+	}
+}
