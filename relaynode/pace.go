@@ -34,6 +34,10 @@ func pace(ctx context.Context, b bell, every time.Duration, do func()) {
 			return
 		case <-rest.C:
 		}
+		select {
+		case <-b: // rung while we rested: what follows serves it too
+		default:
+		}
 		do()
 		rest.Reset(every)
 	}
