@@ -149,8 +149,12 @@ func (c *conn) configure(opts Options) error {
 		return err
 	}
 	// What a crash left in the log is moved into the database now. After a failed flush the kernel may hold pages that
-	// never reached the disk and call them clean; copying them makes it write them again.
+	// never reached the disk and call them clean; copying them makes it write them again. On a full disk the log stays
+	// as it is: what it holds can be read all the same.
 	_, _, err := c.raw.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
+	if errors.Is(classify("", err), ErrFull) {
+		return nil
+	}
 	return err
 }
 

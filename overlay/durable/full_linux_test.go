@@ -1,0 +1,107 @@
+package durable_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"conclave/overlay/durable"
+)
+
+// TestFullDisk fills a small disk: writes are refused by name, everything acknowledged stays, reading and deleting go
+// on, and when there is room again so does writing.
+func TestFullDisk(t *testing.T) {
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=256k,mode=0700"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("cannot mount a small disk: %v", err)
+		}
+		t.Skipf("skipped: cannot mount a small disk: %v", err)
+	}
+	defer func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) }() // nothing is left to do about it
+	ballast := filepath.Join(disk, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 64<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(disk, "state.db")
+	db := open(t, path, durable.Options{})
+	var acknowledged []string
+	number := 0
+	fill := func() {
+		t.Helper()
+		for i := 0; ; i++ {
+			number++
+			text := fmt.Sprint(number, strings.Repeat("x", 1500))
+			err := note(db, text)
+			if errors.Is(err, durable.ErrFull) {
+				break
+			}
+			if err != nil || i > 1000 {
+				t.Fatalf("filling the disk: write %d: %v", i, err)
+			}
+			acknowledged = append(acknowledged, text)
+		}
+		want(t, db, strings.Join(acknowledged, " "))
+	}
+	fill()
+	if len(acknowledged) < 5 {
+		t.Fatalf("the disk was full after %d writes", len(acknowledged))
+	}
+	t.Logf("the disk was full after %d writes", len(acknowledged))
+
+	// The log may start over now, so deleting needs no room of its own.
+	err := db.Write(t.Context(), func(tx *durable.Tx) error { return tx.Exec("DELETE FROM notes WHERE n = 1") })
+	if err != nil {
+		t.Errorf("deleting on a full disk: %v", err)
+	}
+	acknowledged = acknowledged[1:]
+	want(t, db, strings.Join(acknowledged, " "))
+
+	// A large write of a group does not take a small one with it.
+	fill()
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	mixed(t, db)
+	acknowledged = append(acknowledged, "small")
+	fill()
+
+	if err := errors.Join(db.Check(t.Context()), db.Close()); err != nil {
+		t.Error(err)
+	}
+	again := open(t, path, durable.Options{})
+	want(t, again, strings.Join(acknowledged, " "))
+	if err := errors.Join(again.Check(t.Context()), again.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// mixed queues a write that does not fit and one that does, so that one group takes both.
+func mixed(t *testing.T, db *durable.DB) {
+	t.Helper()
+	started, release := make(chan struct{}), make(chan struct{})
+	held, large, small := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+	go func() {
+		held <- db.Write(context.Background(), func(*durable.Tx) error { close(started); <-release; return nil })
+	}()
+	<-started
+	go func() { large <- note(db, strings.Repeat("large", 100<<10)) }()
+	awaitQueue(db, 1)
+	go func() { small <- note(db, "small") }()
+	awaitQueue(db, 2)
+	close(release)
+	if err := <-held; err != nil {
+		t.Errorf("an empty write: %v", err)
+	}
+	if err := <-large; !errors.Is(err, durable.ErrFull) {
+		t.Errorf("a write larger than the disk: %v", err)
+	}
+	if err := <-small; err != nil {
+		t.Errorf("a small write beside it: %v", err)
+	}
+}
