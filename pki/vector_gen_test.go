@@ -190,7 +190,7 @@ func (m *maker) key(file, expect, comment string, key crypto.PublicKey) {
 
 func TestUpdateVectors(t *testing.T) {
 	if !*update {
-		t.Skip("only with -update")
+		return // frozen files are read, not made
 	}
 	m := newMaker(t, "vectors")
 	if err := os.MkdirAll("testdata/vectors", 0o755); err != nil {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -56,8 +57,8 @@ func (r *Roster) Marshal() ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
 }
 
-// UnmarshalRoster parses a roster's payload, or returns ErrRoster. Unknown fields are refused: what is signed must be
-// understood.
+// UnmarshalRoster parses a roster's payload, or returns ErrRoster. Unknown fields are refused, because what is signed must
+// be understood, and so is any encoding but the one that Marshal gives.
 func UnmarshalRoster(payload []byte) (*Roster, error) {
 	if len(payload) > MaxRosterEnvelope {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrRoster, len(payload), MaxRosterEnvelope)
@@ -82,7 +83,14 @@ func UnmarshalRoster(payload []byte) (*Roster, error) {
 	if unknown > 0 {
 		return nil, fmt.Errorf("%w: unknown fields", ErrRoster)
 	}
-	return r, r.validate()
+	again, err := r.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, payload) {
+		return nil, fmt.Errorf("%w: not in canonical encoding", ErrRoster)
+	}
+	return r, nil
 }
 
 // maxUnix is the last second of the year 9999, beyond which X.509 has no dates either.
