@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -51,6 +52,7 @@ type TopicDefences struct {
 	NoInspector          bool // look into no RPC before it is handled
 	NoSubscriptionFilter bool // take subscriptions of anybody to anything
 	NoValidator          bool // accept messages from anybody
+	ShortID              bool // leave the last 64 bytes, a batch's signature, out of a message's ID
 }
 
 func (c *TopicConfig) complete() error {
@@ -148,7 +150,7 @@ func (t *TopicHandle) options(cfg TopicConfig, g *guard) []pubsub.Option {
 		pubsub.WithNoAuthor(),
 		// The library marks an ID as seen before it validates: anything shorter than a hash of all the data lets a
 		// forged copy suppress the real message.
-		pubsub.WithMessageIdFn(func(m *pb.Message) string { sum := sha256.Sum256(m.Data); return string(sum[:]) }),
+		pubsub.WithMessageIdFn(messageID(cfg.Defences)),
 		pubsub.WithGossipSubProtocols(t.protos, pubsub.GossipSubDefaultFeatures),
 		pubsub.WithGossipSubParams(topicParams(cfg.Hub, cfg.Members)),
 		pubsub.WithPeerExchange(false),
@@ -169,6 +171,18 @@ func (t *TopicHandle) options(cfg TopicConfig, g *guard) []pubsub.Option {
 		opts = append(opts, pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(g, maxSubscriptions)))
 	}
 	return opts
+}
+
+// messageID is the hash of the whole data.
+func messageID(d TopicDefences) pubsub.MsgIdFunction {
+	return func(m *pb.Message) string {
+		data := m.GetData()
+		if d.ShortID && len(data) > ed25519.SignatureSize {
+			data = data[:len(data)-ed25519.SignatureSize]
+		}
+		sum := sha256.Sum256(data)
+		return string(sum[:])
+	}
 }
 
 // protocols leaves floodsub out: whoever speaks it is sent every message without asking.
