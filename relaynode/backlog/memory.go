@@ -223,7 +223,7 @@ func (m *Memory) Fetch(ctx context.Context, r Range, maxBytes int) ([][]byte, bo
 			continue
 		}
 		for _, h := range ch.runs {
-			if h.meets(span{r.From, r.To}) {
+			if r.From <= r.To && h.meets(span{r.From, r.To}) {
 				hits = append(hits, found{c, h})
 			}
 		}

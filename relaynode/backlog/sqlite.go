@@ -140,7 +140,7 @@ func (s *SQLite) Fetch(ctx context.Context, r Range, maxBytes int) ([][]byte, bo
 	err := s.gather(ctx, &p, `
 		SELECT b.seq, b.data FROM backlog_chain c JOIN backlog_run r ON r.chain = c.chain JOIN backlog_batch b ON b.seq = r.seq
 		WHERE c.prefix = ?1 AND c.sender = ?2 AND c.start = ?3 AND (c.signer = ?4 OR ?4 = x'')
-			AND r.first BETWEEN ?5 AND ?6 AND r.last >= ?7
+			AND r.first BETWEEN ?5 AND ?6 AND r.last >= ?7 AND ?6 >= ?7
 		ORDER BY r.first, c.signer`,
 		r.Prefix[:], r.Sender, r.Start, []byte(r.Signer), int64(r.From)-maxRun+1, r.To, r.From)
 	return p.batches, p.more, err
