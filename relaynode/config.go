@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conclave/overlay"
+	"conclave/overlay/session"
 	"conclave/pki"
 	"conclave/relaynode/backlog"
 	"conclave/relaynode/mailbox"
@@ -61,11 +62,13 @@ type Config struct {
 type defences struct {
 	noAdmissionTimer bool // connections of strangers and of the silent stay open
 	noCircuitACL     bool // anybody reserves and connects
+	noTopicAdmission bool // the topic takes anybody for a member
 	noTopicCheck     bool // a batch is neither parsed nor verified
 	noMailOwner      bool // an acknowledgement deletes anybody's mail
+	fieldIsIdentity  bool // a session's peer is the one that its certificate names, not the one that was proven
 
-	topic overlay.TopicDefences // anybody subscribes and publishes, with any protocol, and invents topics
-	admit bool                  // the topic takes anybody for a member
+	topic   overlay.TopicDefences
+	session session.Defences
 }
 
 // Limits bound what peers can cost the relay node. Every zero field takes the default beside it.

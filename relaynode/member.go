@@ -48,7 +48,10 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 		n.refused(s.Conn().RemotePeer(), "handshake", handshakeFailed)
 		return err
 	}
-	p := conn.Peer()
+	p := conn.Peer() // proven by the secure channel; a field of a message never says who somebody is
+	if n.cfg.defences.fieldIsIdentity {
+		p = conn.Remote().Peer
+	}
 	ctx, end := context.WithCancelCause(ctx)
 	m := &member{
 		n: n, conn: conn, peer: p, role: conn.Remote().Role, since: n.cfg.Now(), rates: n.rates.get(p), end: end,

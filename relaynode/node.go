@@ -153,7 +153,7 @@ func (n *Node) openHost() error {
 
 func (n *Node) openTopic() error {
 	admit := n.rosters.admits
-	if n.cfg.defences.admit {
+	if n.cfg.defences.noTopicAdmission {
 		admit = func(peer.ID) bool { return true }
 	}
 	topic, err := overlay.JoinTopic(n.ctx, n.host, overlay.TopicConfig{
@@ -174,6 +174,7 @@ func (n *Node) openSessions() {
 	n.handshake = session.Config{
 		Group: n.cfg.Group, Cert: n.cfg.Certificate, Identity: n.cfg.Identity, Roster: n.rosters.current, Now: n.cfg.Now,
 		Database: n.database, Nonces: session.NewNonceCache(), Log: n.log, Timeout: n.cfg.Limits.Admission,
+		Defences:    n.cfg.defences.session,
 		OfferRoster: func(envelope []byte) error { return n.takeRoster(envelope, "hello") },
 	}
 	limits := overlay.StreamLimits{
