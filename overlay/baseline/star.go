@@ -12,8 +12,8 @@ import (
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 )
@@ -170,17 +170,22 @@ func (m *Member) Close() error {
 	return m.host.Close()
 }
 
+// newHost starts a host as the library makes it, with a resource manager that counts everything and refuses nothing.
 func newHost(extra ...libp2p.Option) (host.Host, error) {
+	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(rcmgr.InfiniteLimits))
+	if err != nil {
+		return nil, fmt.Errorf("starting a raw host: %w", err)
+	}
 	h, err := libp2p.New(append([]libp2p.Option{
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Security(noise.ID, noise.New),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
-		libp2p.ResourceManager(&network.NullResourceManager{}),
+		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(nil),
 	}, extra...)...)
 	if err != nil {
-		return nil, fmt.Errorf("starting a raw host: %w", err)
+		return nil, errors.Join(fmt.Errorf("starting a raw host: %w", err), resources.Close())
 	}
 	return h, nil
 }

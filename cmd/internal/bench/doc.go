@@ -1,0 +1,16 @@
+// Package bench measures the whole of Conclave beside its baselines: real members around a real relay node, and raw
+// gossipsub or a minimal program beside them, in the same run and in turns.
+//
+//	go test -run '^$' -bench . -benchtime 1x ./cmd/internal/bench
+//
+// Each benchmark reports both absolute figures and their ratio. One iteration is a whole comparison and takes seconds, so
+// -benchtime 1x is enough. What is measured:
+//
+//   - BenchmarkLatency: from Send to the event at each other member, 3 and 24 members, p50, p99 and the largest;
+//   - BenchmarkThroughput: texts sent as fast as possible by 3 members at once, none lost;
+//   - BenchmarkColdStart: three processes from start to Kabc, against three of the program in minimal;
+//   - BenchmarkRelayMemory: what an idle member costs the relay node, in a process of its own.
+//
+// The parts (frames, key agreement, mailbox) are measured beside their code. What they are all measured against stands in
+// overlay/baseline. Nothing imports this package, and it has no code outside its tests apart from the minimal program.
+package bench

@@ -1,0 +1,67 @@
+package bench
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"conclave/overlay/baseline"
+)
+
+// raw is the baseline as a chat.
+type raw struct{ star *baseline.Star }
+
+func newRaw(b *testing.B, members int) raw {
+	ctx, cancel := context.WithTimeout(b.Context(), patient)
+	defer cancel()
+	star, err := baseline.NewStar(ctx, members)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := raw{star}
+	b.Cleanup(func() {
+		if err := r.close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return r
+}
+
+func (r raw) size() int    { return len(r.star.Members) }
+func (r raw) close() error { return r.star.Close() }
+
+func (r raw) send(ctx context.Context, from int, text string) error {
+	return r.star.Members[from].Publish(ctx, []byte(text))
+}
+
+func (r raw) receive(ctx context.Context, member int) (string, error) {
+	data, err := r.star.Members[member].Receive(ctx)
+	return string(data), err
+}
+
+// signingCost is what one Ed25519 signature costs on this machine.
+type signingCost struct{ sign, verify time.Duration }
+
+func measureSigning(b *testing.B) signingCost {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	const n = 2000
+	data := make([]byte, payload+200)
+	var signature []byte
+	start := time.Now()
+	for range n {
+		signature = ed25519.Sign(private, data)
+	}
+	sign := time.Since(start) / n
+	start = time.Now()
+	for range n {
+		if !ed25519.Verify(public, data, signature) {
+			b.Fatal("a good signature was refused")
+		}
+	}
+	return signingCost{sign: sign, verify: time.Since(start) / n}
+}
