@@ -42,10 +42,12 @@ type Dir struct{ path string }
 func (d Dir) Path() string { return d.path }
 
 // Paths inside a group's folder.
-func (d Dir) caFile() string        { return filepath.Join(d.path, "ca.pem") }
-func (d Dir) rosterFile() string    { return filepath.Join(d.path, "roster.bin") }
-func (d Dir) relayDir() string      { return filepath.Join(d.path, "relay") }
-func (d Dir) membersDir() string    { return filepath.Join(d.path, "members") }
+func (d Dir) caFile() string     { return filepath.Join(d.path, "ca.pem") }
+func (d Dir) rosterFile() string { return filepath.Join(d.path, "roster.bin") }
+func (d Dir) relayDir() string   { return filepath.Join(d.path, "relay") }
+func (d Dir) membersDir() string { return filepath.Join(d.path, "members") }
+
+// AuthorityFile returns where the CA key is, on the authority's machine. Only pki/authority reads it.
 func (d Dir) AuthorityFile() string { return filepath.Join(d.path, "authority", "ca-key.pem") }
 
 func (d Dir) memberDir(role wire.Role) string { return filepath.Join(d.membersDir(), string(role)) }
