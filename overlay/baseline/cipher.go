@@ -4,9 +4,9 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"hash"
 )
@@ -18,11 +18,10 @@ const Overhead = aes.BlockSize + sha256.Size
 var ErrOpen = errors.New("cannot open")
 
 // Cipher is AES-256-CTR and HMAC-SHA256, encrypt-then-MAC, under one key pair for ever, with the key schedule and the
-// MAC state reused. The IV is a counter, which costs nothing. It is not safe for concurrent use.
+// MAC state reused and a random IV for each text. It is not safe for concurrent use.
 type Cipher struct {
 	block cipher.Block
 	mac   hash.Hash
-	count uint64
 	sum   [sha256.Size]byte
 }
 
@@ -40,8 +39,7 @@ func NewCipher(aesKey [32]byte, macKey [32]byte) *Cipher {
 func (c *Cipher) Seal(dst, plaintext []byte) []byte {
 	start := len(dst)
 	var iv [aes.BlockSize]byte
-	binary.BigEndian.PutUint64(iv[:], c.count)
-	c.count++
+	_, _ = rand.Read(iv[:]) // never fails: it ends the program instead
 	dst = append(dst, iv[:]...)
 	dst = append(dst, plaintext...)
 	body := dst[start+aes.BlockSize:]

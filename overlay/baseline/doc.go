@@ -10,6 +10,6 @@
 //   - [Star]: raw gossipsub, unsigned, around one hub over TCP, for latency, throughput and memory;
 //   - [Latencies] and [Interleave]: what the benchmarks need to compare two sides fairly.
 //
-// Nothing here is safe to build on: Cipher has no ratchet and counts its IVs from zero, Star admits everybody. Only
+// Nothing here is safe to build on: Cipher uses one key for ever, Star admits everybody. Only
 // tests and benchmarks may import this package, from any package of the module; a house test holds them to it.
 package baseline
