@@ -1,0 +1,153 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+
+	"conclave/node/keyagreement"
+	"conclave/overlay/wire"
+	"conclave/pki"
+)
+
+// sign signs as this member.
+func (e *engine) sign(message []byte) []byte { return ed25519.Sign(e.cfg.Identity, message) }
+
+// step gives the machine one input and does what it answers: what is to be remembered is committed before anything
+// else that follows from the step, and the steps keep their order.
+func (e *engine) step(in keyagreement.Input) {
+	durable, rest := e.remember(e.machine.Step(e.cfg.Now(), in))
+	switch {
+	case durable || e.ledger.waiting():
+		if durable || len(rest) > 0 {
+			e.ledger.then(func() { e.perform(rest) })
+		}
+	default:
+		e.perform(rest)
+	}
+}
+
+// remember puts what has to be durable into the ledger and returns the outputs to perform afterwards.
+func (e *engine) remember(outs []keyagreement.Output) (durable bool, rest []keyagreement.Output) {
+	for _, o := range outs {
+		switch o := o.(type) {
+		case keyagreement.Persist:
+			e.ledger.change().Put(o.Key, o.Value)
+			durable = true
+			continue
+		case keyagreement.Erase:
+			e.ledger.change().Delete(o.Key)
+			durable = true
+			continue
+		case keyagreement.Completed:
+			e.chats.complete(o.Session)
+			durable = true
+		case keyagreement.Forget:
+			e.ledger.change().Forget(o.Transcript)
+			durable = true
+		}
+		rest = append(rest, o)
+	}
+	return durable, rest
+}
+
+// perform does what the machine asks for. Everything it rests on is on disk.
+func (e *engine) perform(outs []keyagreement.Output) {
+	for _, o := range outs {
+		switch o := o.(type) {
+		case keyagreement.Broadcast:
+			e.post.broadcast(o)
+		case keyagreement.Wrap:
+			e.post.wrap(o)
+		case keyagreement.Unwrap:
+			e.post.unwrap(o)
+		case keyagreement.Completed:
+			e.chats.live(o.Session.Transcript)
+		case keyagreement.Use:
+			e.chats.use(o.Transcript)
+		case keyagreement.Hold:
+			e.chats.hold()
+		case keyagreement.Forget:
+			e.chats.forget(o.Transcript)
+		default:
+			e.tell(o)
+		}
+	}
+}
+
+// tell performs the outputs that inform somebody.
+func (e *engine) tell(o keyagreement.Output) {
+	switch o := o.(type) {
+	case keyagreement.Confirmed:
+		e.chats.confirmed(o)
+	case keyagreement.Evidence:
+		e.cfg.Log.Warn("a member signed two announcements for one epoch", "role", o.Role)
+		e.publish(Evidence{e.at(), o.Role})
+	case keyagreement.NeedRoster:
+		e.note("roster version %d is needed", o.Version)
+	case keyagreement.OfferRoster:
+		// The relay node hands a roster that is newer than what it has to everybody, and answers an older one.
+		e.links.offer(&wire.RosterUpdate{Envelope: e.roster.Envelope})
+	case keyagreement.ToldBehind:
+		if c := e.chats.all[o.Transcript]; c == nil || c.frames.Start() < o.Start {
+			e.step(keyagreement.StartBehind{Transcript: o.Transcript})
+		}
+	case keyagreement.Settled:
+		e.refs.settle(o.Ref)
+	case keyagreement.Note:
+		if o.Role != "" {
+			e.note("%s: %s", o.Role, o.Text)
+			return
+		}
+		e.note("%s", o.Text)
+	}
+}
+
+// rosterView is what the machine wants to know of a roster.
+func rosterView(r *pki.Roster) keyagreement.Roster {
+	v := keyagreement.Roster{Version: r.Version, Hash: r.Hash, Expires: r.Expires}
+	for _, m := range r.Members {
+		der, err := x509.MarshalPKIXPublicKey(m.RSA)
+		if err != nil {
+			panic("an RSA key of a verified roster does not marshal: " + err.Error()) // it was parsed from that form
+		}
+		v.Members = append(v.Members, keyagreement.Member{Role: m.Role, Identity: [32]byte(m.Identity), Unwrap: sha256.Sum256(der)})
+	}
+	return v
+}
+
+// maxRefs bounds the inputs that wait to be settled. Arbitrary: more than a relay node and all circuits together may
+// have on the way.
+const maxRefs = 1 << 16
+
+// refs are the inputs whose carrier waits to hear that no second delivery is needed.
+type refs struct {
+	last    uint64
+	waiting map[uint64]func()
+}
+
+func newRefs() refs { return refs{waiting: make(map[uint64]func())} }
+
+// add returns a reference whose settling calls f, or 0 when too many are waiting: the carrier then delivers again.
+func (r *refs) add(f func()) uint64 {
+	if len(r.waiting) >= maxRefs {
+		return 0
+	}
+	r.last++
+	r.waiting[r.last] = f
+	return r.last
+}
+
+func (r *refs) settle(ref uint64) {
+	if f, ok := r.waiting[ref]; ok {
+		delete(r.waiting, ref)
+		f()
+	}
+}
+
+// drop forgets references whose carrier is gone.
+func (r *refs) drop(list ...uint64) {
+	for _, ref := range list {
+		delete(r.waiting, ref)
+	}
+}

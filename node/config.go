@@ -1,0 +1,145 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"conclave/pki"
+
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// RosterStore keeps the newest roster on disk. Save refuses one that is older than what it holds.
+type RosterStore interface {
+	Save(*pki.Roster) error
+}
+
+// Config is what a Node is made of.
+type Config struct {
+	// Group is the group whose member this is.
+	Group *pki.Group
+	// Certificate is this member's certificate, in DER.
+	Certificate []byte
+	// Identity is the member's libp2p key. It signs.
+	Identity ed25519.PrivateKey
+	// RSA is the member's key for shares. It only decrypts.
+	RSA *rsa.PrivateKey
+	// Roster is the newest roster at hand; this member has to be in it.
+	Roster *pki.Roster
+	// RosterFile is where a newer roster is kept. Nil keeps it in memory, and a restart may then begin with an old one.
+	RosterFile RosterStore
+	// StatePath is the state file. Empty keeps the state in memory: a restart then needs a new epoch.
+	StatePath string
+	// Relays are addresses of relay nodes, each ending in /p2p/<peer ID> (which may be left out when the roster has
+	// one relay node only). None means the roster's addresses.
+	Relays []ma.Multiaddr
+	// Listen are addresses to accept connections on. None means that the member only dials.
+	Listen []ma.Multiaddr
+	// Log gets what an operator wants to know. Nil discards it.
+	Log *slog.Logger
+	// Now is the clock; nil means time.Now. It dates certificates, openings and messages; timers run on the process's own.
+	Now func() time.Time
+	// Rand is the source of randomness; nil means crypto/rand. Anything else is for tests.
+	Rand io.Reader
+	// Timing is the set of waiting times. Zero fields take their defaults.
+	Timing Timing
+
+	// faults are switched on by tests only.
+	faults faults
+}
+
+// faults break things on purpose.
+type faults struct {
+	dropTopic func() bool // drop a batch that came over the topic
+}
+
+// Timing is how long the parts of a member wait. Every zero field takes the default beside it.
+type Timing struct {
+	StoreAfter    time.Duration // a batch without acknowledgement goes over the session stream; 2 s
+	WindowCommit  time.Duration // longest wait before replay windows are on disk; 50 ms
+	AckBase       time.Duration // shortest distance of two acknowledgement frames; 200 ms
+	AckPerMember  time.Duration // and for each member of the roster; 50 ms
+	GapGrace      time.Duration // how long a gap may fill by itself before a fetch; 30 ms
+	GapGiveUp     time.Duration // how long a gap waits for a relay node that does not answer; 20 s
+	RedialMin     time.Duration // first wait before a redial; 200 ms
+	RedialMax     time.Duration // longest wait before a redial; 4 s
+	DialTimeout   time.Duration // longest a connection attempt takes; 10 s
+	ProbeEvery    time.Duration // distance of probes on a quiet link; 10 s
+	ProbeTimeout  time.Duration // an unanswered probe ends the link; 10 s
+	CircuitLinger time.Duration // a circuit that is not used is closed; 10 s
+	ShareTimeout  time.Duration // longest a share stream takes; 10 s
+}
+
+// defaultTiming is what zero fields take. The waits for acknowledgements, windows, circuits and stores are DESIGN.md's;
+// the others are arbitrary within a factor of a few.
+var defaultTiming = Timing{
+	StoreAfter:    2 * time.Second,
+	WindowCommit:  50 * time.Millisecond,
+	AckBase:       200 * time.Millisecond,
+	AckPerMember:  50 * time.Millisecond,
+	GapGrace:      30 * time.Millisecond,
+	GapGiveUp:     20 * time.Second,
+	RedialMin:     200 * time.Millisecond,
+	RedialMax:     4 * time.Second,
+	DialTimeout:   10 * time.Second,
+	ProbeEvery:    10 * time.Second,
+	ProbeTimeout:  10 * time.Second,
+	CircuitLinger: 10 * time.Second,
+	ShareTimeout:  10 * time.Second,
+}
+
+// fields lists the fields, so that defaults are taken by one loop.
+func (t *Timing) fields() []*time.Duration {
+	return []*time.Duration{
+		&t.StoreAfter, &t.WindowCommit, &t.AckBase, &t.AckPerMember, &t.GapGrace, &t.GapGiveUp, &t.RedialMin,
+		&t.RedialMax, &t.DialTimeout, &t.ProbeEvery, &t.ProbeTimeout, &t.CircuitLinger, &t.ShareTimeout,
+	}
+}
+
+// withDefaults returns t with its zero fields filled.
+func (t Timing) withDefaults() Timing {
+	d := defaultTiming
+	for i, f := range t.fields() {
+		if *f == 0 {
+			*f = *d.fields()[i]
+		}
+	}
+	return t
+}
+
+// ErrNotMember is returned when the roster does not contain this member.
+var ErrNotMember = errors.New("the roster does not contain this member")
+
+// validate fills defaults and refuses what cannot work.
+func (c Config) validate() (Config, error) {
+	switch {
+	case c.Group == nil || c.Roster == nil:
+		return c, errors.New("a node needs a group and its roster")
+	case len(c.Identity) != ed25519.PrivateKeySize || c.RSA == nil:
+		return c, errors.New("a node needs its identity key and its RSA key")
+	case len(c.Certificate) == 0:
+		return c, errors.New("a node needs its certificate")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	c.Timing = c.Timing.withDefaults()
+	for _, f := range c.Timing.fields() {
+		if *f < 0 {
+			return c, fmt.Errorf("a waiting time is negative: %v", *f)
+		}
+	}
+	return c, nil
+}

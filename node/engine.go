@@ -1,0 +1,191 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"conclave/node/frame"
+	"conclave/node/keyagreement"
+	"conclave/node/state"
+	"conclave/overlay/wire"
+	"conclave/pki"
+)
+
+// maxTurn is how many topic batches are taken in one turn before everything else is looked at again.
+const maxTurn = 64
+
+// engine decides. All its fields and those of its parts are owned by the goroutine that runs loop (by New before).
+type engine struct {
+	// static after construction
+	n      *Node
+	cfg    Config
+	self   wire.Role
+	random io.Reader
+
+	ctx     context.Context // of loop
+	machine *keyagreement.Machine
+	roster  *pki.Roster // as the machine knows it
+	refs    refs
+	control []keyagreement.Broadcast // to be published
+	first   []keyagreement.Output    // of the machine's making; performed when loop begins
+
+	ledger  *ledger
+	chats   chats
+	inbound inbound
+	outbox  outbox
+	post    post
+	links   links
+	members presence
+}
+
+// newEngine makes the engine from what the state file holds.
+func newEngine(n *Node) (*engine, error) {
+	loaded, err := n.state.Load(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{n: n, cfg: n.cfg, self: n.self.Role, random: n.cfg.Rand, roster: n.cfg.Roster, refs: newRefs()}
+	e.ledger = newLedger(e, n.state)
+	e.chats = newChats(e)
+	e.inbound = newInbound(e, loaded.Shown)
+	e.outbox = newOutbox(e, loaded)
+	e.post = newPost(e)
+	e.links = newLinks(e)
+	e.members = newPresence(e)
+	n.in.restore(loaded.Outbox)
+	if err := e.chats.restore(loaded.Sessions); err != nil {
+		return nil, err
+	}
+	if err := e.begin(loaded); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// begin makes the step machine and commits what it wants remembered, together with the use of each session's next start.
+func (e *engine) begin(loaded *state.Loaded) error {
+	var instance wire.Instance
+	if _, err := io.ReadFull(e.random, instance[:]); err != nil {
+		return fmt.Errorf("drawing an instance: %w", err)
+	}
+	machine, outs, err := keyagreement.New(keyagreement.Config{
+		Group: e.cfg.Group.ID, Self: e.self, Instance: instance, Roster: rosterView(e.roster),
+		Sign: e.sign, Rand: e.random, Records: loaded.Records,
+	}, e.cfg.Now())
+	if err != nil {
+		return fmt.Errorf("beginning the key agreement: %w", err)
+	}
+	e.machine = machine
+	_, e.first = e.remember(outs)
+	return e.ledger.finish()
+}
+
+// loop works until ctx ends.
+func (e *engine) loop(ctx context.Context) {
+	e.ctx = ctx
+	e.outbox.announce()
+	e.perform(e.first)
+	e.first = nil
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		e.settle()
+		timer.Reset(e.wait())
+		select {
+		case <-ctx.Done():
+		case f := <-e.n.feed:
+			f(e)
+			e.more()
+		case b := <-e.n.batches:
+			e.inbound.batch(b, true)
+			e.more()
+		case <-e.n.in.wake:
+		case <-e.n.hub.resume:
+			e.inbound.resume()
+		case <-timer.C:
+			e.tick()
+		}
+	}
+}
+
+// more takes what else is there already, so that one turn's settling serves all of it.
+func (e *engine) more() {
+	for range maxTurn {
+		select {
+		case f := <-e.n.feed:
+			f(e)
+		case b := <-e.n.batches:
+			e.inbound.batch(b, true)
+		default:
+			return
+		}
+	}
+}
+
+// settle does what a turn gathered: what has become due is sent, asked for, or committed.
+func (e *engine) settle() {
+	e.inbound.settle()
+	e.outbox.settle()
+	e.post.settle()
+	e.ledger.settle()
+}
+
+// tick gives everything whose time has come its turn.
+func (e *engine) tick() {
+	if at, ok := e.machine.Deadline(); ok && !at.After(e.cfg.Now()) {
+		e.step(keyagreement.Tick{})
+	}
+	e.inbound.tick()
+	e.outbox.tick()
+	e.post.tick()
+}
+
+// wait returns how long nothing has to be done unless something happens.
+func (e *engine) wait() time.Duration {
+	wait := time.Hour
+	if at, ok := e.machine.Deadline(); ok {
+		wait = min(wait, at.Sub(e.cfg.Now()))
+	}
+	for _, due := range []time.Time{e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline()} {
+		if !due.IsZero() {
+			wait = min(wait, time.Until(due))
+		}
+	}
+	return max(wait, 0)
+}
+
+// sooner returns the earlier of two times, of which zero is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (e *engine) at() At { return At{e.cfg.Now()} }
+
+func (e *engine) publish(ev Event) { e.n.hub.publish(ev) }
+
+func (e *engine) note(format string, args ...any) {
+	e.publish(Note{e.at(), fmt.Sprintf(format, args...)})
+}
+
+// rekey asks for a new epoch.
+func (e *engine) rekey() { e.step(keyagreement.Rekey{}) }
+
+// messageID draws the ID of a content that is not a message of a person.
+func (e *engine) messageID() (id wire.MessageID, err error) {
+	if _, err = io.ReadFull(e.random, id[:]); err != nil {
+		err = fmt.Errorf("drawing an ID: %w", err)
+	}
+	return id, err
+}
+
+// dirty says that a frame session changed: its window is to be on disk soon.
+func (e *engine) dirty(s *frame.Session) {
+	if s.Dirty() {
+		e.ledger.within(e.cfg.Timing.WindowCommit)
+	}
+}

@@ -1,0 +1,214 @@
+package node
+
+import (
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+const (
+	// maxFetches is how many fetches are under way at once. Arbitrary.
+	maxFetches = 4
+	// fetchTimeout is how long an answer is waited for.
+	fetchTimeout = 10 * time.Second
+	// fetchRetry is the first wait after a fetch that brought nothing; it doubles up to fetchRetryMax.
+	fetchRetry    = 250 * time.Millisecond
+	fetchRetryMax = 2 * time.Second
+	// goneAfter is how long a gap waits that the backlog says it does not hold any more.
+	goneAfter = 3 * time.Second
+)
+
+// fetcher asks the relay node's backlog for what lanes want.
+type fetcher struct {
+	e     *engine
+	under map[uint64]fetching
+}
+
+type fetching struct {
+	lane  *lane
+	until time.Time
+	asked wire.Fetch
+}
+
+func newFetcher(e *engine) fetcher { return fetcher{e: e, under: make(map[uint64]fetching)} }
+
+// settle asks for what is due.
+func (f *fetcher) settle() {
+	now := time.Now()
+	in := &f.e.inbound
+	for l := range in.gaps {
+		if l.fetching != 0 || l.due.IsZero() || now.Before(l.due) {
+			continue
+		}
+		if len(f.under) >= maxFetches {
+			return
+		}
+		f.ask(l, now)
+	}
+}
+
+func (f *fetcher) ask(l *lane, now time.Time) {
+	in := &f.e.inbound
+	w, ok := l.queue.Want()
+	if !ok {
+		in.watch(l)
+		return
+	}
+	m := wire.Fetch{Seq: f.e.links.number(), Prefix: l.chat.about.Transcript.Prefix(), Sender: l.sender, Start: w.Start, From: w.From, To: w.To}
+	if !f.e.links.offer(&m) {
+		// Without a relay node nobody can be asked whether a start goes on; a real gap waits.
+		if w.Tail || now.Sub(l.since) >= f.e.cfg.Timing.GapGiveUp {
+			f.giveUp(l)
+			return
+		}
+		l.due = now.Add(fetchRetry)
+		return
+	}
+	l.fetching, l.due = m.Seq, time.Time{}
+	f.under[m.Seq] = fetching{lane: l, until: now.Add(fetchTimeout), asked: m}
+}
+
+// fetched takes in an answer. The batches are verified.
+func (f *fetcher) fetched(seq uint64, batches []wire.Batch, more bool) {
+	u, ok := f.under[seq]
+	if !ok {
+		return
+	}
+	in, l := &f.e.inbound, u.lane
+	delete(f.under, seq)
+	l.fetching = 0
+	for _, b := range batches {
+		in.batch(b, false)
+	}
+	delete(in.touched, l)
+	in.flow(l)
+	w, still := l.queue.Want()
+	switch {
+	case !still:
+	case w.Start != u.asked.Start || w.From != u.asked.From:
+		l.due = time.Now()
+	case more && len(batches) > 0:
+		l.due = time.Now().Add(fetchRetry) // it has more, yet nothing of this was what was asked for
+	default:
+		f.empty(l)
+	}
+}
+
+// empty is told when a fetch brought nothing of what was missing. A sender's batch that the relay node never got is
+// sent to it again after two seconds, so a real gap is worth waiting for.
+func (f *fetcher) empty(l *lane) {
+	w, _ := l.queue.Want()
+	waited := time.Since(l.since)
+	gone := w.Low > w.To && waited >= goneAfter
+	if w.Tail || gone || waited >= f.e.cfg.Timing.GapGiveUp {
+		f.giveUp(l)
+		return
+	}
+	l.due = time.Now().Add(min(fetchRetry<<min(l.tries, 8), fetchRetryMax))
+	l.tries++
+}
+
+// giveUp goes past what cannot be had, and tells if something was lost.
+func (f *fetcher) giveUp(l *lane) {
+	e := f.e
+	w, ok := l.queue.Want()
+	if ok {
+		if lost := l.queue.GiveUp(w); lost > 0 {
+			e.cfg.Log.Warn("frames are missing and cannot be fetched", "from", l.member.Role, "frames", lost)
+			e.publish(Gap{At: e.at(), From: l.member.Role, Epoch: l.chat.about.Number, Frames: uint64(lost)})
+		}
+	}
+	e.inbound.touched[l] = struct{}{}
+}
+
+// refused is told when the relay node refuses a fetch.
+func (f *fetcher) refused(seq uint64) {
+	if u, ok := f.under[seq]; ok {
+		delete(f.under, seq)
+		u.lane.fetching = 0
+		u.lane.due = time.Now().Add(fetchRetryMax)
+	}
+}
+
+// down forgets what was asked of a link that is gone.
+func (f *fetcher) down() {
+	for seq, u := range f.under {
+		u.lane.fetching, u.lane.due = 0, time.Now()
+		delete(f.under, seq)
+	}
+}
+
+func (f *fetcher) forget(l *lane) {
+	delete(f.under, l.fetching)
+	l.fetching = 0
+}
+
+// tick drops fetches that nobody answered.
+func (f *fetcher) tick() {
+	now := time.Now()
+	for seq, u := range f.under {
+		if now.After(u.until) {
+			f.refused(seq)
+		}
+	}
+}
+
+func (f *fetcher) deadline() (due time.Time) {
+	for _, u := range f.under {
+		due = sooner(due, u.until)
+	}
+	if len(f.under) >= maxFetches {
+		return due
+	}
+	for l := range f.e.inbound.gaps {
+		due = sooner(due, l.due)
+	}
+	return due
+}
+
+// headsAre takes the relay node's word on what its backlog holds.
+func (in *inbound) headsAre(heads []wire.Head, full bool) {
+	if full {
+		in.heads, in.headCount = make(map[wire.Prefix]map[headKey]wire.Head), 0
+	}
+	for _, h := range heads {
+		if ch := in.e.chats.byPrefix[h.Prefix]; ch != nil {
+			in.hint(ch, h)
+			continue
+		}
+		in.keepHead(h)
+	}
+}
+
+func (in *inbound) keepHead(h wire.Head) {
+	of, key := in.heads[h.Prefix], headKey{h.Sender, h.Start}
+	if of == nil {
+		of = make(map[headKey]wire.Head)
+		in.heads[h.Prefix] = of
+	}
+	if _, known := of[key]; !known {
+		if in.headCount >= maxStrayHeads {
+			return
+		}
+		in.headCount++
+	}
+	of[key] = h
+}
+
+// hint lets a head lead to a fetch, after the topic had its chance.
+func (in *inbound) hint(ch *chat, h wire.Head) {
+	if int(h.Sender) >= len(ch.lanes) || ch.lanes[h.Sender] == nil || h.Low > h.High {
+		return
+	}
+	l := ch.lanes[h.Sender]
+	l.queue.Hint(h.Start, h.Low, h.High)
+	in.touched[l] = struct{}{}
+}
+
+// tick and deadline serve the engine's timer.
+func (in *inbound) tick() {
+	in.fetch.tick()
+	in.acks.tick(in.e)
+}
+
+func (in *inbound) deadline() time.Time { return sooner(in.fetch.deadline(), in.acks.due) }

@@ -1,0 +1,331 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"conclave/overlay/wire"
+	"conclave/pki"
+	"conclave/pki/pkitest"
+	"conclave/relaynode"
+
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// patience is how long a test waits for something before it fails. Nothing waits for it to pass.
+const patience = 60 * time.Second
+
+// world is a group with one relay node and members in this process, over loopback.
+type world struct {
+	t     *testing.T
+	group *pkitest.Group
+	dir   string
+	disk  bool // state in files
+	tune  func(*Config)
+
+	relay   *runner[*relaynode.Node]
+	relayAt ma.Multiaddr // where the relay node listens, the same after a restart
+}
+
+// runner is a node that runs.
+type runner[N interface {
+	Run(context.Context) error
+	Close() error
+}] struct {
+	node N
+	err  chan error
+}
+
+func start[N interface {
+	Run(context.Context) error
+	Close() error
+}](t *testing.T, n N) *runner[N] {
+	r := &runner[N]{node: n, err: make(chan error, 1)}
+	go func() { r.err <- n.Run(context.Background()) }()
+	return r
+}
+
+// stop closes the node and waits for its Run.
+func (r *runner[N]) stop(t *testing.T) {
+	t.Helper()
+	if err := r.node.Close(); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+	if err := <-r.err; err != nil {
+		t.Errorf("running: %v", err)
+	}
+}
+
+func newWorld(t *testing.T, roles ...string) *world {
+	w := &world{t: t, group: pkitest.NewGroup(t, roles...), dir: t.TempDir(), disk: true}
+	w.startRelay()
+	return w
+}
+
+// quiet logs warnings when CONCLAVE_TEST_LOG asks for more than errors.
+func quiet(name string) *slog.Logger {
+	level := slog.LevelError + 4
+	if s := os.Getenv("CONCLAVE_TEST_LOG"); s != "" {
+		_ = level.UnmarshalText([]byte(s))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})).With("who", name)
+}
+
+func (w *world) relayState() string {
+	if !w.disk {
+		return ""
+	}
+	return filepath.Join(w.dir, "relay.db")
+}
+
+// startRelay starts the relay node, at the address that it had before if it had one.
+func (w *world) startRelay() {
+	w.t.Helper()
+	id := w.group.Relay(0)
+	listen := ma.StringCast("/ip4/127.0.0.1/tcp/0")
+	if w.relayAt != nil {
+		listen = w.relayAt
+	}
+	n, err := relaynode.New(relaynode.Config{
+		Group: w.group.Group, Certificate: id.Cert.DER, Identity: id.Identity, Roster: w.group.Roster,
+		Listen: []ma.Multiaddr{listen}, StatePath: w.relayState(), Log: quiet("relay"),
+	})
+	if err != nil {
+		w.t.Fatalf("starting the relay node: %v", err)
+	}
+	addr := n.Addrs()[0]
+	w.relayAt, _ = ma.SplitLast(addr)
+	w.relay = start(w.t, n)
+	w.t.Cleanup(w.stopRelay)
+}
+
+func (w *world) stopRelay() {
+	if w.relay != nil {
+		w.relay.stop(w.t)
+		w.relay = nil
+	}
+}
+
+func (w *world) wipeRelay() {
+	w.remove(w.relayState())
+}
+
+func (w *world) remove(path string) {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !os.IsNotExist(err) {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) relayAddr() ma.Multiaddr {
+	return w.relayAt.Encapsulate(ma.StringCast("/p2p/" + w.group.Relay(0).Cert.Peer.String()))
+}
+
+func (w *world) statePath(role string) string {
+	if !w.disk {
+		return ""
+	}
+	return filepath.Join(w.dir, role+".db")
+}
+
+func (w *world) config(role string) Config {
+	id := w.group.Member(role)
+	cfg := Config{
+		Group: w.group.Group, Certificate: id.Cert.DER, Identity: id.Identity, RSA: id.RSA, Roster: w.group.Roster,
+		StatePath: w.statePath(role), Relays: []ma.Multiaddr{w.relayAddr()}, Log: quiet(role),
+		Timing: Timing{AckBase: 20 * time.Millisecond, AckPerMember: time.Millisecond, RedialMin: 50 * time.Millisecond, RedialMax: 500 * time.Millisecond},
+	}
+	if w.tune != nil {
+		w.tune(&cfg)
+	}
+	return cfg
+}
+
+// person is a member that runs, and what its screen has seen.
+type person struct {
+	t    *testing.T
+	role wire.Role
+	run  *runner[*Node]
+	sub  *Subscription
+	done chan struct{}
+
+	mu     sync.Mutex
+	events []Event
+	news   chan struct{} // closed and renewed at each event
+}
+
+// join starts a member.
+func (w *world) join(role string) *person {
+	w.t.Helper()
+	return w.joinWith(w.config(role), role)
+}
+
+func (w *world) joinWith(cfg Config, role string) *person {
+	w.t.Helper()
+	n, err := New(cfg)
+	if err != nil {
+		w.t.Fatalf("making %s: %v", role, err)
+	}
+	p := &person{t: w.t, role: wire.Role(role), sub: n.Subscribe(), news: make(chan struct{}), done: make(chan struct{})}
+	p.run = start(w.t, n)
+	go p.watch()
+	w.t.Cleanup(p.leave)
+	return p
+}
+
+func (p *person) watch() {
+	defer close(p.done)
+	for {
+		e, ok := p.sub.Next(context.Background())
+		if !ok {
+			return
+		}
+		p.mu.Lock()
+		p.events = append(p.events, e)
+		close(p.news)
+		p.news = make(chan struct{})
+		p.mu.Unlock()
+	}
+}
+
+// leave stops the member; a second leave does nothing.
+func (p *person) leave() {
+	if p.run != nil {
+		p.run.stop(p.t)
+		<-p.done
+		p.run = nil
+	}
+}
+
+// until waits until ok holds of everything that the screen has seen.
+func (p *person) until(what string, ok func([]Event) bool) {
+	p.t.Helper()
+	deadline := time.After(patience)
+	for {
+		p.mu.Lock()
+		good, news := ok(p.events), p.news
+		p.mu.Unlock()
+		if good {
+			return
+		}
+		select {
+		case <-news:
+		case <-deadline:
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.t.Fatalf("%s waited in vain for %s; it saw %s", p.role, what, summary(p.events))
+		}
+	}
+}
+
+func summary(events []Event) string {
+	var out string
+	for _, e := range events[max(0, len(events)-60):] {
+		out += fmt.Sprintf("\n  %T %+v", e, e)
+	}
+	return out
+}
+
+// all returns the events of one type.
+func all[E Event](events []Event) []E {
+	var out []E
+	for _, e := range events {
+		if e, ok := e.(E); ok {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// key waits until this member uses a session to which exactly these contributed, and returns its fingerprint.
+func (p *person) key(contributors ...wire.Role) (fingerprint string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("a key of %v", contributors), func(events []Event) bool {
+		using := all[Using](events)
+		if len(using) == 0 {
+			return false
+		}
+		for _, k := range all[SessionKey](events) {
+			if k.Transcript == using[len(using)-1].Transcript && slices.Equal(k.Contributors, contributors) {
+				fingerprint = k.Fingerprint
+				return true
+			}
+		}
+		return false
+	})
+	return fingerprint
+}
+
+func (p *person) send(text string) wire.MessageID {
+	p.t.Helper()
+	id, err := p.run.node.SendWait(context.Background(), text)
+	if err != nil {
+		p.t.Fatalf("%s sends: %v", p.role, err)
+	}
+	return id
+}
+
+// texts returns what the screen has shown of one sender.
+func texts(events []Event, from wire.Role) []string {
+	var out []string
+	for _, m := range all[Message](events) {
+		if m.From == from {
+			out = append(out, m.Text)
+		}
+	}
+	return out
+}
+
+// reads waits until the screen has shown exactly these of a sender, each once and in this order.
+func (p *person) reads(from wire.Role, want ...string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("%d messages of %s", len(want), from), func(events []Event) bool {
+		got := texts(events, from)
+		for i := range min(len(got), len(want)) {
+			if got[i] != want[i] {
+				p.t.Fatalf("%s: message %d of %s is %q, want %q", p.role, i, from, got[i], want[i])
+			}
+		}
+		if len(got) > len(want) {
+			p.t.Fatalf("%s saw %d messages of %s, want %d", p.role, len(got), from, len(want))
+		}
+		return len(got) == len(want)
+	})
+}
+
+// state waits until a message has come this far.
+func (p *person) state(id wire.MessageID, s State) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("message %s to be %s", id, s), func(events []Event) bool {
+		return slices.ContainsFunc(all[Sent](events), func(e Sent) bool { return e.ID == id && e.State == s })
+	})
+}
+
+// agree waits until all use one session to which these contributed.
+func agree(t *testing.T, contributors []wire.Role, people ...*person) {
+	t.Helper()
+	first := people[0].key(contributors...)
+	for _, p := range people[1:] {
+		if got := p.key(contributors...); got != first {
+			t.Fatalf("%s has %s, %s has %s", people[0].role, first, p.role, got)
+		}
+	}
+}
+
+var abc = []wire.Role{"A", "B", "C"}
+
+// roster gives the world another roster and the relay node with it.
+func (w *world) reissue(r *pki.Roster) {
+	w.t.Helper()
+	if err := w.relay.node.TakeRoster(r.Envelope); err != nil {
+		w.t.Fatalf("the relay node does not take the roster: %v", err)
+	}
+}

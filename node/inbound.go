@@ -1,0 +1,339 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"time"
+
+	"conclave/node/frame"
+	"conclave/node/keyagreement"
+	"conclave/node/order"
+	"conclave/node/state"
+	"conclave/overlay/wire"
+)
+
+const (
+	// maxStrayFrames and maxStrayBytes bound the frames that are kept though their session is not known here. What
+	// finds no room is fetched from the backlog when the session is complete.
+	maxStrayFrames = 4096
+	maxStrayBytes  = 8 << 20
+	// maxStrayHeads bounds the heads of sessions that are not known here.
+	maxStrayHeads = wire.MaxListItems
+	// behindEvery is the shortest distance of two warnings to a sender whose start number is behind.
+	behindEvery = 10 * time.Second
+)
+
+// inbound is what arrives: frames on their way to the screens.
+type inbound struct {
+	e       *engine
+	lanes   map[wire.Role][]*lane // of each sender, by the age of their sessions
+	gaps    map[*lane]struct{}    // lanes that wait for something
+	touched map[*lane]struct{}    // lanes that got something in this turn
+	stalled bool                  // a subscription is full: frames stay where they are
+	fetch   fetcher
+	acks    acks
+
+	shown map[state.Shown]struct{}
+	ring  []state.Shown // oldest first
+
+	strays     map[wire.Prefix][]stray
+	strayCount int
+	strayBytes int
+	heads      map[wire.Prefix]map[headKey]wire.Head
+	headCount  int
+}
+
+// stray is a frame of a session that is not known here.
+type stray struct {
+	signer []byte
+	data   []byte
+}
+
+type headKey struct {
+	sender uint16
+	start  uint32
+}
+
+func newInbound(e *engine, shown []state.Shown) inbound {
+	in := inbound{
+		e: e, lanes: make(map[wire.Role][]*lane), gaps: make(map[*lane]struct{}), touched: make(map[*lane]struct{}),
+		shown: make(map[state.Shown]struct{}), strays: make(map[wire.Prefix][]stray), heads: make(map[wire.Prefix]map[headKey]wire.Head),
+	}
+	in.fetch = newFetcher(e)
+	for _, s := range shown {
+		in.remember(s)
+	}
+	return in
+}
+
+// remember notes that a message was shown, and reports whether it is new.
+func (in *inbound) remember(s state.Shown) bool {
+	if _, known := in.shown[s]; known {
+		return false
+	}
+	in.shown[s] = struct{}{}
+	in.ring = append(in.ring, s)
+	if len(in.ring) > state.MaxShown {
+		delete(in.shown, in.ring[0])
+		in.ring = in.ring[1:]
+	}
+	return true
+}
+
+// batch takes in a verified batch. live says that it came over the topic, not out of the backlog.
+func (in *inbound) batch(b wire.Batch, live bool) {
+	if b.Kind == wire.BatchControl {
+		for _, item := range b.Items {
+			in.e.step(keyagreement.Control{Raw: item})
+		}
+		return
+	}
+	for _, item := range b.Items {
+		if !in.frame(b.Sender, item, live) {
+			in.e.cfg.Log.Debug("a batch holds a frame that its signer may not send", "signer", b.Sender)
+			return
+		}
+	}
+}
+
+// frame takes in one frame. It reports false when the rest of its batch is not worth looking at.
+func (in *inbound) frame(signer, data []byte, live bool) bool {
+	h, err := wire.ParseFrameHeader(data)
+	if err != nil {
+		return false
+	}
+	ch := in.e.chats.byPrefix[h.Prefix]
+	if ch == nil {
+		in.keepStray(h.Prefix, signer, data)
+		return true
+	}
+	if int(h.Sender) >= len(ch.lanes) || !bytes.Equal(ch.frames.Members()[h.Sender].Identity, signer) {
+		return false
+	}
+	l := ch.lanes[h.Sender]
+	if l == nil {
+		in.own(ch, signer, data)
+		return true
+	}
+	at := order.Position{Start: h.Start, Counter: h.Counter}
+	switch l.queue.Put(at, data) {
+	case order.Behind:
+		in.late(l, at, data, live)
+	case order.Held, order.Full:
+		in.touched[l] = struct{}{}
+	}
+	return true
+}
+
+// own looks at a frame that this member's key signed: one that it does not know of tells that an old disk was restored.
+func (in *inbound) own(ch *chat, signer, data []byte) {
+	if _, err := ch.frames.Open(signer, data); errors.Is(err, frame.ErrBehind) {
+		in.e.step(keyagreement.StartBehind{Transcript: ch.about.Transcript})
+	}
+}
+
+// late opens a frame whose lane has gone past it: a repetition mostly, or one that had been given up.
+func (in *inbound) late(l *lane, at order.Position, data []byte, live bool) {
+	opened, err := l.chat.frames.Open(l.member.Identity, data)
+	if err == nil {
+		in.e.dirty(l.chat.frames)
+		l.remember(at, data)
+		in.content(l, opened.Content, true)
+		return
+	}
+	refused := errors.Is(err, frame.ErrReplay) && l.other(at, data) || errors.Is(err, frame.ErrTooOld) && at.Start < l.queue.At().Start
+	if !live || !refused || time.Since(l.behind) < behindEvery {
+		return
+	}
+	l.behind = time.Now()
+	in.e.step(keyagreement.SawBehind{Transcript: l.chat.about.Transcript, Role: l.member.Role, Start: l.queue.At().Start + 1})
+}
+
+// settle opens what this turn brought into its order.
+func (in *inbound) settle() {
+	for {
+		for l := range in.touched {
+			delete(in.touched, l)
+			in.flow(l)
+		}
+		in.fetch.settle() // which gives gaps up when there is nobody to ask
+		if len(in.touched) == 0 {
+			return
+		}
+	}
+}
+
+// flow opens the frames of a lane whose turn has come.
+func (in *inbound) flow(l *lane) {
+	in.enter(l)
+	if in.blocked(l) {
+		in.watch(l)
+		return
+	}
+	moved := false
+	for !in.pausedNow() {
+		data, at, ok := l.queue.Next()
+		if !ok {
+			break
+		}
+		in.open(l, at, data)
+		l.queue.Advance()
+		moved = true
+	}
+	in.watch(l)
+	if moved || l.queue.Done() {
+		in.release(l)
+	}
+}
+
+// pausedNow notes that a subscription is full.
+func (in *inbound) pausedNow() bool {
+	in.stalled = in.e.n.hub.paused()
+	return in.stalled
+}
+
+// resume goes on after a subscription was read.
+func (in *inbound) resume() {
+	if !in.stalled {
+		return
+	}
+	in.stalled = false
+	for _, lanes := range in.lanes {
+		for _, l := range lanes {
+			if l.queue.Held() > 0 {
+				in.touched[l] = struct{}{}
+			}
+			in.watch(l)
+		}
+	}
+}
+
+// enter puts a lane among its sender's.
+func (in *inbound) enter(l *lane) {
+	lanes := in.lanes[l.member.Role]
+	if slices.Contains(lanes, l) {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(lanes, l, func(a, b *lane) int { return older(a.chat, b.chat) })
+	in.lanes[l.member.Role] = slices.Insert(lanes, i, l)
+}
+
+// blocked reports whether something of the same sender has to come before this lane: what it sent under an earlier
+// session. The last of those is asked for its end.
+func (in *inbound) blocked(l *lane) bool {
+	lanes := in.lanes[l.member.Role]
+	i := slices.Index(lanes, l)
+	blocked, last := false, true
+	for i--; i >= 0; i-- {
+		before := lanes[i]
+		if !before.queue.Begun() {
+			continue
+		}
+		if last {
+			before.queue.End()
+		}
+		_, wants := before.queue.Want()
+		if wants || before.queue.Held() > 0 || last && !before.queue.Done() {
+			in.watch(before)
+			blocked = true
+		}
+		last = false
+	}
+	return blocked
+}
+
+// release lets the lanes that waited for this one go on.
+func (in *inbound) release(l *lane) {
+	lanes := in.lanes[l.member.Role]
+	for _, later := range lanes[slices.Index(lanes, l)+1:] {
+		if later.queue.Held() > 0 {
+			in.touched[later] = struct{}{}
+		}
+	}
+}
+
+// watch keeps the list of lanes that wait for something.
+func (in *inbound) watch(l *lane) {
+	if !in.stalled && l.gapped(in.e.cfg.Timing.GapGrace) {
+		in.gaps[l] = struct{}{}
+		return
+	}
+	delete(in.gaps, l)
+}
+
+// open opens the frame whose turn it is.
+func (in *inbound) open(l *lane, at order.Position, data []byte) {
+	opened, err := l.chat.frames.Open(l.member.Identity, data)
+	in.e.dirty(l.chat.frames)
+	if err != nil {
+		in.e.cfg.Log.Warn("a frame cannot be opened", "from", l.member.Role, "start", at.Start, "counter", at.Counter, "err", err)
+		return
+	}
+	l.remember(at, data)
+	in.content(l, opened.Content, false)
+}
+
+// content does what an opened frame says.
+func (in *inbound) content(l *lane, c frame.Content, late bool) {
+	e := in.e
+	switch c.Type {
+	case frame.ContentText:
+		in.acks.add(e, c.ID)
+		s := state.Shown{Sender: l.member.Role, ID: c.ID}
+		if !in.remember(s) {
+			return
+		}
+		e.ledger.change().Show(s)
+		e.publish(Message{
+			At: e.at(), From: l.member.Role, ID: c.ID, Text: c.Text(), Sent: c.Sent, Epoch: l.chat.about.Number, Late: late,
+		})
+	case frame.ContentAck:
+		e.outbox.delivered(l.member.Role, c.Acks())
+	case frame.ContentBehind:
+		if p, ok := c.Behind(); ok && l.chat.frames.Behind(p) {
+			e.step(keyagreement.StartBehind{Transcript: l.chat.about.Transcript})
+		}
+	}
+}
+
+// keepStray keeps a frame until its session is complete, if there is room.
+func (in *inbound) keepStray(p wire.Prefix, signer, data []byte) {
+	if in.strayCount >= maxStrayFrames || in.strayBytes+len(data) > maxStrayBytes {
+		return
+	}
+	in.strays[p] = append(in.strays[p], stray{signer, data})
+	in.strayCount++
+	in.strayBytes += len(data)
+}
+
+// awake takes in what waited for a session.
+func (in *inbound) awake(ch *chat) {
+	p := ch.about.Transcript.Prefix()
+	strays := in.strays[p]
+	delete(in.strays, p)
+	for _, s := range strays {
+		in.strayCount--
+		in.strayBytes -= len(s.data)
+		in.frame(s.signer, s.data, true)
+	}
+	for _, h := range in.heads[p] {
+		in.hint(ch, h)
+	}
+	in.headCount -= len(in.heads[p])
+	delete(in.heads, p)
+}
+
+// forget drops the lanes of a session.
+func (in *inbound) forget(ch *chat) {
+	for _, l := range ch.lanes {
+		if l == nil {
+			continue
+		}
+		delete(in.gaps, l)
+		delete(in.touched, l)
+		in.fetch.forget(l)
+		role := l.member.Role
+		in.lanes[role] = slices.DeleteFunc(in.lanes[role], func(x *lane) bool { return x == l })
+	}
+}

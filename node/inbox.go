@@ -1,0 +1,119 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"conclave/node/state"
+	"conclave/overlay/wire"
+)
+
+// inbox is where Send leaves messages for the engine. It counts everything that is not acknowledged yet, so that it can
+// refuse more than the outbox holds.
+type inbox struct {
+	wake chan struct{} // one token while fresh is not empty
+
+	mu      sync.Mutex
+	fresh   []state.Outgoing // accepted, not yet seen by the engine
+	next    int64            // place of the next message
+	waiting int              // accepted and not acknowledged
+	room    chan struct{}    // closed and renewed when waiting falls
+	closed  bool
+}
+
+func newInbox() *inbox {
+	return &inbox{wake: make(chan struct{}, 1), room: make(chan struct{}), next: 1}
+}
+
+// restore counts what the outbox on disk holds.
+func (b *inbox) restore(outbox []state.Outgoing) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting += len(outbox)
+	if len(outbox) > 0 {
+		b.next = outbox[len(outbox)-1].Seq + 1
+	}
+}
+
+// put accepts a message.
+func (b *inbox) put(text string, now time.Time, random io.Reader) (wire.MessageID, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return wire.MessageID{}, ErrClosed
+	}
+	if b.waiting >= maxOutbox {
+		return wire.MessageID{}, ErrOutboxFull
+	}
+	o := state.Outgoing{Seq: b.next, Text: text, At: now}
+	if _, err := io.ReadFull(random, o.ID[:]); err != nil {
+		return wire.MessageID{}, fmt.Errorf("drawing a message ID: %w", err)
+	}
+	b.next++
+	b.waiting++
+	b.fresh = append(b.fresh, o)
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+	return o.ID, nil
+}
+
+// take returns what was accepted since the last call.
+func (b *inbox) take() []state.Outgoing {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fresh := b.fresh
+	b.fresh = nil
+	return fresh
+}
+
+// done makes room: n messages were acknowledged.
+func (b *inbox) done(n int) {
+	if n == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting -= n
+	close(b.room)
+	b.room = make(chan struct{})
+}
+
+// count returns how many messages are not acknowledged.
+func (b *inbox) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting
+}
+
+// wait returns when there may be room.
+func (b *inbox) wait(ctx context.Context) error {
+	b.mu.Lock()
+	room, full, closed := b.room, b.waiting >= maxOutbox, b.closed
+	b.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	if !full {
+		return nil
+	}
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// close refuses everything that comes later.
+func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	close(b.room)
+	b.room = make(chan struct{})
+}

@@ -1,0 +1,78 @@
+package node
+
+import (
+	"time"
+
+	"conclave/node/frame"
+	"conclave/node/order"
+	"conclave/overlay/wire"
+)
+
+// recentFrames is how many frames of a lane are remembered, to tell a repeated frame from another one in its place.
+const recentFrames = 64
+
+// lane is one sender's frames in one session, waiting for their turn, and what is done about those that are missing.
+type lane struct {
+	chat   *chat
+	sender uint16
+	member frame.Member
+	queue  *order.Lane[[]byte]
+
+	// What the lane waits for.
+	gap      bool
+	want     order.Want
+	since    time.Time // when it was first seen
+	due      time.Time // when to do something about it; zero while a fetch is under way
+	tries    int
+	fetching uint64 // the fetch under way, 0: none
+
+	recent map[order.Position][wire.FrameMACSize]byte
+	ring   []order.Position
+	behind time.Time // when the group was last told that the sender's start number is behind
+}
+
+func newLane(c *chat, sender uint16, m frame.Member, at order.Position) *lane {
+	return &lane{
+		chat: c, sender: sender, member: m, queue: order.New[[]byte](at), recent: make(map[order.Position][wire.FrameMACSize]byte),
+	}
+}
+
+// remember notes which frame stood at a position.
+func (l *lane) remember(p order.Position, data []byte) {
+	if len(l.ring) >= recentFrames {
+		delete(l.recent, l.ring[0])
+		l.ring = l.ring[1:]
+	}
+	l.ring = append(l.ring, p)
+	l.recent[p] = macOf(data)
+}
+
+// other reports whether another frame than this one is known to stand at its position.
+func (l *lane) other(p order.Position, data []byte) bool {
+	mac, known := l.recent[p]
+	return known && mac != macOf(data)
+}
+
+func macOf(data []byte) [wire.FrameMACSize]byte {
+	return [wire.FrameMACSize]byte(data[len(data)-wire.FrameMACSize:])
+}
+
+// gapped reports whether the lane waits for something, and notes what.
+func (l *lane) gapped(grace time.Duration) bool {
+	w, ok := l.queue.Want()
+	if !ok {
+		l.gap, l.due = false, time.Time{}
+		return false
+	}
+	if !l.gap || w.Start != l.want.Start || w.From != l.want.From || w.Tail != l.want.Tail {
+		l.gap, l.since, l.tries = true, time.Now(), 0
+		if l.fetching == 0 {
+			l.due = l.since
+			if !w.Tail { // what is missing may be on its way; whether a start goes on does not tell itself
+				l.due = l.due.Add(grace)
+			}
+		}
+	}
+	l.want = w
+	return true
+}

@@ -1,0 +1,149 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"conclave/node/frame"
+	"conclave/node/state"
+)
+
+// commitRetry is how long a commit that failed (a full disk, say) waits before it is tried again.
+const commitRetry = time.Second
+
+// ledger makes things durable in the order in which they happened, one transaction at a time: while one is under way
+// the next gathers. What follows from a step of the machine waits in after until the step is on disk.
+type ledger struct {
+	e     *engine
+	store *state.Store
+	jobs  chan *entry
+
+	next   *entry    // gathering
+	due    time.Time // when next is to be committed; zero: there is nothing to do
+	flying bool      // an entry is being committed
+	steps  int       // afters that are not performed yet, of the flying entry and the next
+}
+
+// entry is one transaction and what follows from it.
+type entry struct {
+	change      *state.Change
+	checkpoints []sessionCheckpoint
+	after       []func()
+}
+
+type sessionCheckpoint struct {
+	session *frame.Session
+	point   frame.Checkpoint
+}
+
+func newLedger(e *engine, store *state.Store) *ledger {
+	return &ledger{e: e, store: store, jobs: make(chan *entry, 1), next: newEntry()}
+}
+
+func newEntry() *entry { return &entry{change: &state.Change{}} }
+
+// change returns what gathers; whoever writes into it calls within or then.
+func (l *ledger) change() *state.Change { return l.next.change }
+
+// within has what gathers committed after d at the latest.
+func (l *ledger) within(d time.Duration) { l.due = sooner(l.due, time.Now().Add(d)) }
+
+// then performs f once everything gathered so far is on disk, as soon as possible.
+func (l *ledger) then(f func()) {
+	l.next.after = append(l.next.after, f)
+	l.steps++
+	l.within(0)
+}
+
+// waiting reports whether something waits to be performed, so that what comes now has to wait behind it.
+func (l *ledger) waiting() bool { return l.steps > 0 }
+
+func (l *ledger) deadline() time.Time {
+	if l.flying {
+		return time.Time{}
+	}
+	return l.due
+}
+
+// settle begins a commit if one is due and none is under way.
+func (l *ledger) settle() {
+	if l.flying || l.due.IsZero() || time.Now().Before(l.due) {
+		return
+	}
+	l.flying = true
+	l.jobs <- l.close()
+}
+
+// close ends the gathering of an entry: the states of all sessions that changed go into it.
+func (l *ledger) close() *entry {
+	entry := l.next
+	for _, c := range l.e.chats.all {
+		if c.frames.Dirty() {
+			point := c.frames.Checkpoint()
+			entry.change.SetState(c.about.Transcript, point.Bytes())
+			entry.checkpoints = append(entry.checkpoints, sessionCheckpoint{c.frames, point})
+		}
+	}
+	l.next, l.due = newEntry(), time.Time{}
+	return entry
+}
+
+// run commits entries until ctx ends. It is the ledger's only other goroutine.
+func (l *ledger) run(ctx context.Context) {
+	for {
+		select {
+		case entry := <-l.jobs:
+			if !l.commit(ctx, entry) || !l.e.n.post(ctx, func(*engine) { l.committed(entry) }) {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// commit tries until it succeeds or ctx ends. What failed left nothing behind, so trying again does no harm.
+func (l *ledger) commit(ctx context.Context, entry *entry) bool {
+	for failures := 0; ; failures++ {
+		err := l.store.Commit(context.WithoutCancel(ctx), entry.change)
+		if err == nil {
+			return true
+		}
+		if failures == 0 {
+			l.e.cfg.Log.Error("the state cannot be written; nothing new is sent until it can", "err", err)
+			l.e.n.hub.publish(Problem{At: l.e.at(), Text: fmt.Sprintf("the state cannot be written: %v", err), Hint: "make room on the disk"})
+		}
+		select {
+		case <-time.After(commitRetry):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// committed performs what an entry on disk allows.
+func (l *ledger) committed(entry *entry) {
+	l.flying = false
+	l.settled(entry)
+}
+
+func (l *ledger) settled(entry *entry) {
+	for _, c := range entry.checkpoints {
+		c.session.Committed(c.point)
+	}
+	for _, f := range entry.after {
+		l.steps--
+		f()
+	}
+}
+
+// finish commits what gathered, on the caller's goroutine: before loop and after it.
+func (l *ledger) finish() error {
+	entry := l.close()
+	err := l.store.Commit(context.Background(), entry.change)
+	if err == nil && l.e.ctx == nil {
+		l.settled(entry)
+	}
+	return err
+}

@@ -1,0 +1,169 @@
+package node
+
+import (
+	"slices"
+	"strings"
+
+	"conclave/node/keyagreement"
+	"conclave/overlay/session"
+	"conclave/overlay/wire"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// links is the engine's view of the relay nodes that this member is connected to.
+type links struct {
+	e    *engine
+	all  map[peer.ID]*linkView
+	main *linkView // the relay node that requests go to; nil without one
+	seen map[peer.ID]wire.DatabaseID
+	last uint64 // number of the last deposit or fetch
+}
+
+// linkView is one link as the engine sees it.
+type linkView struct {
+	link  *link
+	conn  *session.Conn // nil while the handshake is not done
+	ready bool
+	state LinkState
+	why   string
+}
+
+func newLinks(e *engine) links {
+	return links{e: e, all: make(map[peer.ID]*linkView), seen: make(map[peer.ID]wire.DatabaseID)}
+}
+
+// ready reports whether a relay node takes requests.
+func (l *links) ready() bool { return l.main != nil }
+
+// number returns the number of the next deposit or fetch.
+func (l *links) number() uint64 {
+	l.last++
+	return l.last
+}
+
+// offer queues a request for the relay node, if there is one and it keeps up.
+func (l *links) offer(m wire.Message) bool {
+	return l.main != nil && l.main.conn.Offer(m) == nil
+}
+
+// view returns what is known of a link.
+func (l *links) view(of *link) *linkView {
+	v := l.all[of.relay]
+	if v == nil {
+		v = &linkView{link: of}
+		l.all[of.relay] = v
+	}
+	return v
+}
+
+// state tells how far a link is.
+func (l *links) state(of *link, s LinkState, why string) {
+	v := l.view(of)
+	v.state, v.why = s, why
+	l.e.cfg.Log.Debug("link", "relay", of.relay, "state", s, "reason", why)
+	l.e.publish(Link{At: l.e.at(), Relay: of.relay, State: s, Reason: why})
+}
+
+// authenticated is told that the handshake is done.
+func (l *links) authenticated(of *link, conn *session.Conn) {
+	l.view(of).conn = conn
+	l.state(of, Authenticated, "")
+}
+
+// up is told that a relay node carries everything: session and topic.
+func (l *links) up(of *link, conn *session.Conn) {
+	v := l.view(of)
+	if v.conn != conn {
+		return // it went down meanwhile
+	}
+	v.ready = true
+	l.state(of, Ready, "")
+	if l.main == nil {
+		l.choose(v)
+	}
+}
+
+// choose sends requests to a relay node from now on.
+func (l *links) choose(v *linkView) {
+	l.main = v
+	db := v.conn.Database()
+	before, known := l.seen[v.link.relay]
+	l.seen[v.link.relay] = db
+	l.e.outbox.up(known && before != db)
+	l.e.step(keyagreement.RelayUp{Database: db})
+	l.e.members.relayUp()
+	for lane := range l.e.inbound.gaps {
+		if lane.fetching == 0 {
+			lane.due = lane.since
+		}
+	}
+}
+
+// down is told that a link is gone.
+func (l *links) down(of *link, why string) {
+	v := l.view(of)
+	v.conn, v.ready = nil, false
+	l.state(of, Down, why)
+	if l.main != v {
+		return
+	}
+	l.main = nil
+	l.e.inbound.fetch.down()
+	l.e.post.down()
+	l.e.step(keyagreement.RelayDown{})
+	for _, other := range l.all {
+		if other.ready {
+			l.choose(other)
+			return
+		}
+	}
+	l.e.members.relayDown()
+}
+
+// list returns the links for a Who.
+func (l *links) list() []Link {
+	var out []Link
+	for id, v := range l.all {
+		out = append(out, Link{At: l.e.at(), Relay: id, State: v.state, Reason: v.why})
+	}
+	slices.SortFunc(out, func(a, b Link) int { return strings.Compare(string(a.Relay), string(b.Relay)) })
+	return out
+}
+
+// message takes in what a relay node says. Batches in it are verified.
+func (l *links) message(of *link, m incoming) {
+	e, main := l.e, l.main != nil && l.main.link == of
+	switch msg := m.Message.(type) {
+	case *wire.Presence:
+		if main || l.main == nil {
+			e.members.hint(msg.Online)
+		}
+	case *wire.Delivery:
+		e.post.delivered(m.mails)
+	case *wire.DepositResult:
+		e.post.deposited(msg)
+	case *wire.Stored:
+		e.outbox.stored(msg.IDs)
+		e.outbox.refused(msg.Refused)
+	case *wire.Heads:
+		e.inbound.headsAre(msg.Heads, msg.Full)
+	case *wire.Fetched:
+		e.inbound.fetch.fetched(msg.Seq, m.batches, msg.More)
+	case *wire.Refusal:
+		l.refusal(of, msg, main)
+	}
+}
+
+func (l *links) refusal(of *link, m *wire.Refusal, main bool) {
+	l.e.cfg.Log.Warn("the relay node refuses a request", "relay", of.relay, "code", m.Code, "text", m.Text)
+	if m.Code == wire.RefusedReplaced {
+		l.e.publish(Problem{
+			At: l.e.at(), Text: "another process uses this member's identity", Hint: "stop one of the two",
+		})
+	}
+	if main && m.Seq != 0 {
+		l.e.post.refused(m.Seq)
+		l.e.inbound.fetch.refused(m.Seq)
+	}
+}

@@ -1,0 +1,245 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"conclave/node/state"
+	"conclave/overlay"
+	"conclave/overlay/session"
+	"conclave/overlay/wire"
+	"conclave/pki"
+
+	"github.com/libp2p/go-libp2p/core/host"
+)
+
+// MaxText is the longest message in bytes.
+const MaxText = 32 << 10
+
+// maxOutbox is how many messages may wait for a key or for a relay node.
+const maxOutbox = 16_384
+
+var (
+	// ErrText is returned for a message that is empty, longer than MaxText, or not UTF-8.
+	ErrText = errors.New("a message is 1 to 32,768 bytes of UTF-8 text")
+	// ErrOutboxFull is returned by Send when too many messages wait to be sent already.
+	ErrOutboxFull = errors.New("too many messages are waiting to be sent")
+	// ErrClosed is returned when the node was closed before the call.
+	ErrClosed = errors.New("the node is closed")
+)
+
+// Node is a member of a group. Its methods may be called from any goroutine.
+type Node struct {
+	// Static after New.
+	cfg       Config
+	self      pki.Member
+	topicName string
+	hub       *hub
+	state     *state.Store
+	in        *inbox
+	pool      *pool
+	nonces    *session.NonceCache
+	feed      chan func(*engine) // what other goroutines tell the engine
+	batches   chan wire.Batch    // verified, from the topic
+	done      chan struct{}      // closed when Run has returned
+	closed    chan struct{}      // closed by Close
+
+	roster   atomic.Pointer[pki.Roster] // the one in force; replaced under rosterMu
+	rosterMu sync.Mutex
+
+	carriers sync.WaitGroup // goroutines that hand over shares; begun by the engine alone
+
+	// Static after open.
+	life   context.Context // of run
+	host   host.Host
+	topic  *overlay.TopicHandle
+	shares *overlay.StreamServer
+
+	mu     sync.Mutex
+	engine *engine            // made by New, owned by Run
+	cancel context.CancelFunc // guarded by mu; set while Run runs
+	ran    bool               // guarded by mu
+	shut   bool               // guarded by mu
+}
+
+// New reads the member's state and prepares it. It opens no socket; Run does.
+func New(cfg Config) (*Node, error) {
+	cfg, err := cfg.validate()
+	if err != nil {
+		return nil, fmt.Errorf("making a node: %w", err)
+	}
+	self, err := selfIn(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("making a node: %w", err)
+	}
+	store, err := state.Open(cfg.StatePath)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
+		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(), nonces: session.NewNonceCache(),
+		feed: make(chan func(*engine), 64), batches: make(chan wire.Batch, 64),
+		done: make(chan struct{}), closed: make(chan struct{}),
+	}
+	n.roster.Store(cfg.Roster)
+	if n.engine, err = newEngine(n); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return n, nil
+}
+
+// Subscribe returns a stream of everything that happens from now on. The sessions, confirmations and queued messages
+// that New found in the state file are announced when Run begins.
+func (n *Node) Subscribe() *Subscription { return n.hub.subscribe() }
+
+// Run connects and works until ctx ends or Close is called, which is not an error. It can be called once.
+func (n *Node) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	n.mu.Lock()
+	if n.ran || n.shut {
+		n.mu.Unlock()
+		return ErrClosed
+	}
+	n.ran, n.cancel = true, cancel
+	n.mu.Unlock()
+	defer close(n.done)
+	return n.run(ctx)
+}
+
+// Close ends Run, waits for it, and closes the state file. What is queued stays in the outbox for the next run.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	first, ran := !n.shut, n.ran
+	n.shut = true
+	if n.cancel != nil {
+		n.cancel()
+	}
+	n.mu.Unlock()
+	if ran {
+		<-n.done
+	}
+	if !first {
+		return nil
+	}
+	close(n.closed)
+	n.in.close()
+	n.hub.close()
+	return n.state.Close()
+}
+
+// Send queues a message for everybody and returns its ID. It does not wait: events say how the message fares. With
+// too many waiting it returns ErrOutboxFull.
+func (n *Node) Send(text string) (wire.MessageID, error) {
+	if len(text) == 0 || len(text) > MaxText || !utf8.ValidString(text) {
+		return wire.MessageID{}, ErrText
+	}
+	return n.in.put(text, n.cfg.Now(), n.cfg.Rand)
+}
+
+// SendWait is Send for a sender that is faster than the network: it waits while the outbox is full.
+func (n *Node) SendWait(ctx context.Context, text string) (wire.MessageID, error) {
+	for {
+		id, err := n.Send(text)
+		if !errors.Is(err, ErrOutboxFull) {
+			return id, err
+		}
+		if err := n.in.wait(ctx); err != nil {
+			return wire.MessageID{}, err
+		}
+	}
+}
+
+// Flush waits until everything that was sent before the call is acknowledged: stored by a relay node, or delivered.
+func (n *Node) Flush(ctx context.Context) error {
+	empty := make(chan struct{})
+	if err := n.call(ctx, func(e *engine) { e.whenFlushed(func() { close(empty) }) }); err != nil {
+		return err
+	}
+	return n.await(ctx, empty)
+}
+
+// Rekey asks for a new epoch. The present one goes on meanwhile.
+func (n *Node) Rekey(ctx context.Context) error {
+	return n.call(ctx, func(e *engine) { e.rekey() })
+}
+
+// TakeRoster hands the node a roster that came by another way than a relay node. An older one is refused.
+func (n *Node) TakeRoster(ctx context.Context, envelope []byte) error {
+	return n.takeRoster(ctx, envelope)
+}
+
+// Who returns how things stand.
+func (n *Node) Who(ctx context.Context) (Who, error) {
+	var w Who
+	err := n.call(ctx, func(e *engine) { w = e.who() })
+	return w, err
+}
+
+// call runs f on the engine and waits for it.
+func (n *Node) call(ctx context.Context, f func(*engine)) error {
+	ran := make(chan struct{})
+	select {
+	case n.feed <- func(e *engine) { defer close(ran); f(e) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.done:
+		return ErrClosed
+	case <-n.closed:
+		return ErrClosed
+	}
+	return n.await(ctx, ran)
+}
+
+func (n *Node) await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.done:
+		return ErrClosed
+	}
+}
+
+// selfIn finds this member in the roster.
+func selfIn(cfg Config) (pki.Member, error) {
+	id, err := wire.PeerIDOf(identityKey(cfg.Identity))
+	if err != nil {
+		return pki.Member{}, err
+	}
+	m, _, ok := cfg.Roster.MemberByPeer(id)
+	if !ok {
+		return pki.Member{}, ErrNotMember
+	}
+	return m, nil
+}
+
+// Who is how things stand: what a screen shows of the group.
+type Who struct {
+	Self          wire.Role
+	Group         string
+	GroupCode     string
+	RosterVersion uint64
+	RosterExpires time.Time
+	Epoch         uint64 // the epoch that messages are sent under; 0 without one
+	Fingerprint   string
+	Members       []MemberStatus // in role order, this member included
+	Links         []Link
+	Waiting       int // messages in the outbox
+}
+
+// MemberStatus is one member in a Who.
+type MemberStatus struct {
+	Role      wire.Role
+	Online    bool
+	Path      Path
+	Confirmed bool   // has proved to hold the epoch's key
+	PairCode  string // to compare with that member; empty for this member itself
+}

@@ -1,0 +1,230 @@
+package order
+
+import "math"
+
+// MaxHeld is how many frames a lane holds while something before them is missing. What comes on top is not kept, and is
+// wanted again later.
+const MaxHeld = 4096
+
+// Position is a frame's place among its sender's: first the start, then the counter.
+type Position struct{ Start, Counter uint32 }
+
+// Verdict is what became of a Put.
+type Verdict int
+
+// The verdicts.
+const (
+	Held      Verdict = iota + 1 // it waits for its turn, which may be now
+	Behind                       // the lane has gone past its position
+	Duplicate                    // its position is taken
+	Full                         // no room; it will be wanted again
+)
+
+// Want is a run of counters of one start that is missing: both ends are included.
+type Want struct {
+	Start    uint32
+	From, To uint32
+	// Tail is set when nothing says that these exist: the sender went on to something later, and it is to be asked
+	// whether all of this start is here.
+	Tail bool
+	// Low is the lowest counter of the start that the hints say still exists.
+	Low uint32
+}
+
+// Lane orders the frames of one sender in one session. T is what a frame is carried in.
+type Lane[T any] struct {
+	cur, next uint32 // the position that comes next
+	tail      bool   // it was asked whether the present start goes on, and it does not
+	ended     bool   // the sender has gone on to another session
+	begun     bool   // a frame or a hint came, or the lane was restored
+	held      map[uint32]map[uint32]T
+	count     int // frames in held
+	hints     map[uint32]hint
+}
+
+// hint is what the backlog is said to hold of one start.
+type hint struct{ low, high uint32 }
+
+// New returns a lane that goes on at a position; the zero position begins a new one.
+func New[T any](at Position) *Lane[T] {
+	return &Lane[T]{
+		cur: at.Start, next: at.Counter, begun: at != Position{},
+		held: make(map[uint32]map[uint32]T), hints: make(map[uint32]hint),
+	}
+}
+
+// At returns the position that comes next.
+func (l *Lane[T]) At() Position { return Position{l.cur, l.next} }
+
+// Begun reports whether anything is known of the sender in this session.
+func (l *Lane[T]) Begun() bool { return l.begun }
+
+// Held returns how many frames wait.
+func (l *Lane[T]) Held() int { return l.count }
+
+// Put takes a frame in.
+func (l *Lane[T]) Put(p Position, frame T) Verdict {
+	l.begun = true
+	if p.Start < l.cur || p.Start == l.cur && p.Counter < l.next {
+		return Behind
+	}
+	of := l.held[p.Start]
+	if _, taken := of[p.Counter]; taken {
+		return Duplicate
+	}
+	if l.count >= MaxHeld && p != l.At() {
+		l.Hint(p.Start, p.Counter, p.Counter)
+		return Full
+	}
+	if of == nil {
+		of = make(map[uint32]T)
+		l.held[p.Start] = of
+	}
+	of[p.Counter] = frame
+	l.count++
+	return Held
+}
+
+// Hint says that somebody holds the counters low to high of a start, or some of them.
+func (l *Lane[T]) Hint(start, low, high uint32) {
+	if start < l.cur || start == l.cur && high < l.next {
+		return
+	}
+	l.begun = true
+	h, known := l.hints[start]
+	if !known {
+		l.hints[start] = hint{low, high}
+		return
+	}
+	l.hints[start] = hint{min(h.low, low), max(h.high, high)}
+}
+
+// End says that the sender went on to another session: what may be left of this one is to be asked for.
+func (l *Lane[T]) End() { l.ended = true }
+
+// Done reports whether an ended lane has nothing more to come.
+func (l *Lane[T]) Done() bool {
+	l.settle()
+	_, more := l.Want()
+	return l.ended && !more && l.count == 0
+}
+
+// Next returns the frame whose turn it is.
+func (l *Lane[T]) Next() (frame T, at Position, ok bool) {
+	l.settle()
+	frame, ok = l.held[l.cur][l.next]
+	return frame, l.At(), ok
+}
+
+// Advance goes past the frame that Next returned.
+func (l *Lane[T]) Advance() {
+	of := l.held[l.cur]
+	if _, ok := of[l.next]; !ok {
+		return
+	}
+	delete(of, l.next)
+	l.count--
+	if len(of) == 0 {
+		delete(l.held, l.cur)
+	}
+	l.next++
+	l.tail = false
+	l.trim()
+}
+
+// Want returns what is to be fetched before the lane can go on, if anything.
+func (l *Lane[T]) Want() (Want, bool) {
+	l.settle()
+	if _, ready := l.held[l.cur][l.next]; ready {
+		return Want{}, false
+	}
+	h, hinted := l.hints[l.cur]
+	if first, ok := l.firstHeld(); ok {
+		return Want{Start: l.cur, From: l.next, To: first - 1, Low: h.low}, true
+	}
+	if hinted {
+		return Want{Start: l.cur, From: l.next, To: h.high, Low: h.low}, true
+	}
+	start, later := l.laterStart()
+	switch {
+	case (later || l.ended && l.begun) && !l.tail:
+		return Want{Start: l.cur, From: l.next, To: math.MaxInt32, Tail: true}, true
+	case later:
+		h := l.hints[start] // settle has moved on if a frame of that start is held
+		return Want{Start: start, To: h.high, Low: h.low}, true
+	}
+	return Want{}, false
+}
+
+// GiveUp says that what a Want named cannot be had, at least not now. It returns how many frames the lane skipped, which
+// it only does when a frame behind the gap shows that they existed.
+func (l *Lane[T]) GiveUp(w Want) (skipped uint32) {
+	if w.Start != l.cur {
+		delete(l.hints, w.Start)
+		return 0
+	}
+	if w.Tail {
+		l.tail = true
+		return 0
+	}
+	first, ok := l.firstHeld()
+	if !ok {
+		delete(l.hints, w.Start)
+		return 0
+	}
+	skipped = first - l.next
+	l.next = first
+	l.trim()
+	return skipped
+}
+
+// settle goes on to the next start that a frame is held of, once the present one is known to be at its end.
+func (l *Lane[T]) settle() {
+	for l.tail && len(l.held[l.cur]) == 0 {
+		if _, hinted := l.hints[l.cur]; hinted {
+			return
+		}
+		start, later := l.laterStart()
+		if !later || len(l.held[start]) == 0 {
+			return
+		}
+		l.cur, l.next, l.tail = start, 0, false
+		l.trim()
+	}
+}
+
+// laterStart returns the first start after the present one that is held or hinted at.
+func (l *Lane[T]) laterStart() (uint32, bool) {
+	best, found := uint32(0), false
+	for s := range l.held {
+		if s > l.cur && (!found || s < best) {
+			best, found = s, true
+		}
+	}
+	for s := range l.hints {
+		if s > l.cur && (!found || s < best) {
+			best, found = s, true
+		}
+	}
+	return best, found
+}
+
+// firstHeld returns the lowest counter that is held of the present start.
+func (l *Lane[T]) firstHeld() (uint32, bool) {
+	best, found := uint32(0), false
+	for c := range l.held[l.cur] {
+		if !found || c < best {
+			best, found = c, true
+		}
+	}
+	return best, found
+}
+
+// trim forgets hints that the lane has gone past.
+func (l *Lane[T]) trim() {
+	for s, h := range l.hints {
+		if s < l.cur || s == l.cur && h.high < l.next {
+			delete(l.hints, s)
+		}
+	}
+}

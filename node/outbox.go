@@ -1,0 +1,395 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"conclave/node/frame"
+	"conclave/node/keyagreement"
+	"conclave/node/state"
+	"conclave/overlay/batch"
+	"conclave/overlay/wire"
+)
+
+const (
+	// maxFlying and maxFlyingBytes bound the batches that no relay node has acknowledged. When they are reached the
+	// outbox waits, and what waits goes together in larger batches.
+	maxFlying      = 64
+	maxFlyingBytes = 4 << 20
+	// storeBytes bounds one Store message. Half a session message leaves room for one batch more.
+	storeBytes = wire.MaxSessionMessage / 2
+	// storeMax is the longest wait between two Stores of one batch; the wait doubles up to it.
+	storeMax = 30 * time.Second
+	// switchWait is how long the first message under a new session waits for what was sent under the old one to be
+	// stored, so that whoever fetches finds it all.
+	switchWait = 3 * time.Second
+	// maxFrames is how many frames are sent under one start before a new epoch is asked for.
+	maxFrames = 1 << 20
+	// maxKept and maxKeptBytes bound the stored batches that are kept for a relay node that lost its database.
+	maxKept      = 1024
+	maxKeptBytes = 8 << 20
+)
+
+// outbox is what leaves: messages on their way to a relay node's backlog.
+type outbox struct {
+	e *engine
+
+	queue  []item // waits to be sealed, in order; acknowledgements come first
+	urgent []frame.Content
+	open   map[wire.MessageID]int64 // messages that are not acknowledged, with their place
+	saved  []state.Outgoing         // of the state file, to be announced
+
+	flying      []*sealed // in the order in which they were sealed
+	byID        map[wire.BatchID]*sealed
+	flyingBytes int
+	after       time.Time // until then what flies under another session is waited for
+
+	kept      [][]byte // stored batches, newest last
+	keptBytes int
+	flushes   []flush
+	mine      tally
+}
+
+// item is a message that waits.
+type item struct{ state.Outgoing }
+
+// sealed is a batch that no relay node has acknowledged yet.
+type sealed struct {
+	id    wire.BatchID
+	data  []byte
+	chat  *chat
+	texts []item
+	acks  []frame.Content
+	due   time.Time // when it goes over the session stream
+	tries int
+}
+
+// flush is somebody who waits until everything up to a place is acknowledged.
+type flush struct {
+	upTo int64
+	done func()
+}
+
+func newOutbox(e *engine, loaded *state.Loaded) outbox {
+	o := outbox{
+		e: e, open: make(map[wire.MessageID]int64), saved: loaded.Outbox,
+		byID: make(map[wire.BatchID]*sealed), mine: newTally(),
+	}
+	for _, s := range loaded.Shown {
+		if s.Sender == e.self {
+			o.mine.add(s.ID)
+		}
+	}
+	return o
+}
+
+// announce queues what the state file holds.
+func (o *outbox) announce() {
+	for _, m := range o.saved {
+		o.accept(m)
+		o.e.publish(Sent{At: o.e.at(), ID: m.ID, State: Queued, Text: m.Text})
+	}
+	o.saved = nil
+}
+
+// accept queues a message.
+func (o *outbox) accept(m state.Outgoing) {
+	o.open[m.ID] = m.Seq
+	o.mine.add(m.ID)
+	o.queue = append(o.queue, item{m})
+}
+
+// aside queues a content that is no message: it goes with the next batch.
+func (o *outbox) aside(c frame.Content) { o.urgent = append(o.urgent, c) }
+
+// settle takes what Send left, and seals and publishes what may go.
+func (o *outbox) settle() {
+	e := o.e
+	for _, m := range e.n.in.take() {
+		o.accept(m)
+		e.ledger.change().Queue(m)
+		e.ledger.within(0)
+		e.publish(Sent{At: e.at(), ID: m.ID, State: Queued, Text: m.Text})
+	}
+	for o.ready() && o.sealOne() {
+	}
+	o.again()
+}
+
+// ready reports whether something waits and may go.
+func (o *outbox) ready() bool {
+	ch := o.e.chats.using
+	if ch == nil || len(o.queue)+len(o.urgent) == 0 || len(o.flying) >= maxFlying || o.flyingBytes >= maxFlyingBytes {
+		return false
+	}
+	if time.Now().Before(o.after) && slices.ContainsFunc(o.flying, func(s *sealed) bool { return s.chat != ch }) {
+		return false
+	}
+	return len(o.e.n.topic.Peers()) > 0
+}
+
+// sealOne seals one batch of what waits and publishes it. It reports whether it did.
+func (o *outbox) sealOne() bool {
+	e, ch := o.e, o.e.chats.using
+	s := &sealed{chat: ch}
+	var frames [][]byte
+	size := wire.BatchOverhead
+	add := func(c frame.Content) bool {
+		if len(frames) == wire.MaxBatchItems || size+wire.BatchItemOverhead+wire.MaxFrame > wire.MaxBatch {
+			return false
+		}
+		f, err := ch.frames.Seal(nil, c)
+		if err != nil {
+			o.sealFailed(err)
+			return false
+		}
+		frames = append(frames, f)
+		size += wire.BatchItemOverhead + len(f)
+		return true
+	}
+	for len(o.urgent) > 0 && add(o.urgent[0]) {
+		s.acks = append(s.acks, o.urgent[0])
+		o.urgent = o.urgent[1:]
+	}
+	for len(o.queue) > 0 && add(frame.TextContent(o.queue[0].ID, o.queue[0].At, o.queue[0].Text)) {
+		s.texts = append(s.texts, o.queue[0])
+		o.queue = o.queue[1:]
+	}
+	if len(frames) == 0 {
+		return false
+	}
+	data, err := batch.Sign(e.cfg.Identity, e.n.topicName, wire.BatchFrames, frames)
+	if err != nil {
+		e.cfg.Log.Error("a batch cannot be signed", "err", err)
+		o.back(s)
+		return false
+	}
+	o.fly(s, data)
+	return true
+}
+
+// fly publishes a sealed batch and waits for its acknowledgement from now on.
+func (o *outbox) fly(s *sealed, data []byte) {
+	e := o.e
+	s.id, s.data, s.due = wire.BatchIDOf(data), data, time.Now().Add(e.cfg.Timing.StoreAfter)
+	o.flying = append(o.flying, s)
+	o.byID[s.id] = s
+	o.flyingBytes += len(data)
+	ctx, cancel := context.WithTimeout(e.ctx, publishTimeout)
+	defer cancel()
+	if err := e.n.topic.Publish(ctx, data); err != nil {
+		e.cfg.Log.Debug("publishing; the batch goes over the session stream", "err", err)
+		s.due = time.Now()
+	}
+	if !o.e.chats.volume && s.chat.frames.Next().Counter >= maxFrames {
+		o.e.chats.volume = true
+		e.step(keyagreement.Rekey{})
+	}
+}
+
+// publishTimeout bounds the wait for a topic whose last peer has just left.
+const publishTimeout = 100 * time.Millisecond
+
+func (o *outbox) sealFailed(err error) {
+	switch {
+	case errors.Is(err, frame.ErrNotCommitted): // the commit that allows it is under way
+		o.e.ledger.within(0)
+	case errors.Is(err, frame.ErrExhausted):
+		o.e.step(keyagreement.Rekey{})
+	default:
+		o.e.cfg.Log.Error("a frame cannot be sealed", "err", err)
+	}
+}
+
+// again gives what was not acknowledged in time to the relay node over the session stream.
+func (o *outbox) again() {
+	now := time.Now()
+	var due []*sealed
+	size := 0
+	for _, s := range o.flying {
+		if now.Before(s.due) {
+			continue
+		}
+		if size > 0 && size+len(s.data) > storeBytes {
+			break
+		}
+		due = append(due, s)
+		size += len(s.data)
+	}
+	if len(due) == 0 {
+		return
+	}
+	m := &wire.Store{}
+	for _, s := range due {
+		m.Batches = append(m.Batches, s.data)
+	}
+	sent := o.e.links.offer(m)
+	for _, s := range due {
+		s.due = now.Add(min(o.e.cfg.Timing.StoreAfter<<min(s.tries, 6), storeMax))
+		if sent {
+			s.tries++
+		}
+	}
+}
+
+// up is told that a relay node is there: what it may not have got goes over the session stream at once. After a new
+// database everything that is still at hand does.
+func (o *outbox) up(newDatabase bool) {
+	for _, s := range o.flying {
+		s.due, s.tries = time.Now(), 0
+	}
+	if !newDatabase {
+		return
+	}
+	var m wire.Store
+	size := 0
+	for _, data := range o.kept {
+		if size > 0 && size+len(data) > storeBytes {
+			o.e.links.offer(&wire.Store{Batches: m.Batches})
+			m.Batches, size = nil, 0
+		}
+		m.Batches = append(m.Batches, data)
+		size += len(data)
+	}
+	if len(m.Batches) > 0 {
+		o.e.links.offer(&m)
+	}
+}
+
+// stored is told which batches the relay node holds durably.
+func (o *outbox) stored(ids []wire.BatchID) {
+	for _, id := range ids {
+		s := o.byID[id]
+		if s == nil {
+			continue
+		}
+		o.land(s)
+		o.keep(s.data)
+		for _, m := range s.texts {
+			o.acknowledged(m.ID)
+			o.e.publish(Sent{At: o.e.at(), ID: m.ID, State: Relayed})
+		}
+	}
+	o.flushed()
+}
+
+// refused is told which batches the relay node will not have. Its reasons may pass (a full disk, an older roster).
+func (o *outbox) refused(list []wire.RefusedBatch) {
+	for _, r := range list {
+		if s := o.byID[r.ID]; s != nil {
+			s.due = time.Now().Add(storeMax)
+			o.e.cfg.Log.Warn("the relay node refuses a batch", "verdict", r.Verdict)
+			o.e.publish(Problem{At: o.e.at(), Text: "the relay node refuses a message: " + r.Verdict.String()})
+		}
+	}
+}
+
+// land takes a batch out of the air.
+func (o *outbox) land(s *sealed) {
+	delete(o.byID, s.id)
+	o.flying = slices.DeleteFunc(o.flying, func(x *sealed) bool { return x == s })
+	o.flyingBytes -= len(s.data)
+}
+
+func (o *outbox) keep(data []byte) {
+	o.kept = append(o.kept, data)
+	o.keptBytes += len(data)
+	for len(o.kept) > maxKept || o.keptBytes > maxKeptBytes {
+		o.keptBytes -= len(o.kept[0])
+		o.kept = o.kept[1:]
+	}
+}
+
+// acknowledged takes a message out of the outbox. Its ID is kept, so that later acknowledgements find it.
+func (o *outbox) acknowledged(id wire.MessageID) {
+	if _, open := o.open[id]; !open {
+		return
+	}
+	delete(o.open, id)
+	e := o.e
+	e.ledger.change().Done(id)
+	e.ledger.change().Show(state.Shown{Sender: e.self, ID: id})
+	e.ledger.within(e.cfg.Timing.WindowCommit)
+	e.n.in.done(1)
+}
+
+// delivered is told that a member has shown messages.
+func (o *outbox) delivered(by wire.Role, ids []wire.MessageID) {
+	for _, id := range ids {
+		all, news := o.mine.acknowledge(id, by)
+		if !news {
+			continue
+		}
+		o.acknowledged(id)
+		o.e.publish(Sent{At: o.e.at(), ID: id, State: Delivered, By: all})
+	}
+	o.flushed()
+}
+
+// withdraw takes back what flies under the sessions that which names: its messages are sealed again under the next
+// one, with the same IDs.
+func (o *outbox) withdraw(which func(*chat) bool) {
+	for _, s := range slices.Clone(o.flying) {
+		if which(s.chat) {
+			o.land(s)
+			o.back(s)
+		}
+	}
+	slices.SortStableFunc(o.queue, func(a, b item) int { return cmp.Compare(a.Seq, b.Seq) })
+}
+
+// back queues what a batch held, except what was acknowledged meanwhile.
+func (o *outbox) back(s *sealed) {
+	o.urgent = append(slices.Clone(s.acks), o.urgent...)
+	again := slices.DeleteFunc(slices.Clone(s.texts), func(m item) bool { _, open := o.open[m.ID]; return !open })
+	o.queue = append(again, o.queue...)
+}
+
+// switched is told that another session is used.
+func (o *outbox) switched() { o.after = time.Now().Add(switchWait) }
+
+// tick serves the timer; settle, which follows, does the work.
+func (o *outbox) tick() {}
+
+func (o *outbox) deadline() (due time.Time) {
+	for _, s := range o.flying {
+		due = sooner(due, s.due)
+	}
+	if len(o.queue)+len(o.urgent) > 0 && time.Now().Before(o.after) {
+		due = sooner(due, o.after)
+	}
+	return due
+}
+
+// whenFlushed calls f once everything that waits now is acknowledged.
+func (e *engine) whenFlushed(f func()) {
+	o := &e.outbox
+	o.settle()
+	upTo := int64(0)
+	for _, seq := range o.open {
+		upTo = max(upTo, seq)
+	}
+	o.flushes = append(o.flushes, flush{upTo, f})
+	o.flushed()
+}
+
+// flushed serves those who wait for a flush.
+func (o *outbox) flushed() {
+	if len(o.flushes) == 0 {
+		return
+	}
+	first := int64(1<<63 - 1)
+	for _, seq := range o.open {
+		first = min(first, seq)
+	}
+	o.flushes = slices.DeleteFunc(o.flushes, func(f flush) bool {
+		if f.upTo >= first {
+			return false
+		}
+		f.done()
+		return true
+	})
+}

@@ -1,0 +1,92 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"conclave/node/keyagreement"
+	"conclave/overlay/wire"
+	"conclave/pki"
+)
+
+// takeRoster takes a newer roster, from whomever it comes: the authority signed it. It is on disk before anything else
+// is done with it. One that is here already is no error; an older or a contradicting one is.
+func (n *Node) takeRoster(ctx context.Context, envelope []byte) error {
+	next, err := pki.OpenRoster(n.cfg.Group, envelope, n.cfg.Now())
+	if err != nil {
+		return err
+	}
+	changed, err := n.keepRoster(next)
+	if errors.Is(err, pki.ErrRosterConflict) {
+		n.cfg.Log.Error("two different rosters have one version; somebody signs more than one", "version", next.Version)
+		n.hub.publish(Problem{
+			At: At{n.cfg.Now()}, Text: fmt.Sprintf("there are two different rosters with version %d", next.Version),
+			Hint: "ask whoever keeps the group's CA key",
+		})
+	}
+	if err != nil || !changed {
+		return err
+	}
+	if !n.post(ctx, func(e *engine) { e.rosterIs(next) }) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// keepRoster puts a newer roster into force for everything that is asked on other goroutines: admission, handshakes.
+func (n *Node) keepRoster(next *pki.Roster) (changed bool, err error) {
+	n.rosterMu.Lock()
+	defer n.rosterMu.Unlock()
+	old := n.roster.Load()
+	if err := next.Supersedes(old); err != nil {
+		return false, err
+	}
+	if next.Version == old.Version {
+		return false, nil
+	}
+	if n.cfg.RosterFile != nil {
+		if err := n.cfg.RosterFile.Save(next); err != nil {
+			return false, fmt.Errorf("keeping the roster: %w", err)
+		}
+	}
+	n.roster.Store(next)
+	return true, nil
+}
+
+// rosterIs gives a roster that is in force to the machine and tells what it changes.
+func (e *engine) rosterIs(next *pki.Roster) {
+	if next.Version <= e.roster.Version {
+		return // a newer one overtook it
+	}
+	old := e.roster
+	e.roster = next
+	added, removed := difference(old, next)
+	e.cfg.Log.Info("newer roster", "version", next.Version, "added", added, "removed", removed)
+	e.publish(RosterChanged{At: e.at(), Version: next.Version, Expires: next.Expires, Added: added, Removed: removed})
+	for _, m := range old.Members {
+		if !next.Admits(m.Peer) {
+			delete(e.members.online, m.Role)
+			_ = e.n.host.Network().ClosePeer(m.Peer)
+		}
+	}
+	if _, _, ok := next.MemberByPeer(e.n.self.Peer); !ok {
+		e.publish(Problem{At: e.at(), Text: "this member was removed from the group", Hint: "ask whoever keeps the group's CA key"})
+	}
+	e.step(keyagreement.RosterIs{Roster: rosterView(next)})
+}
+
+// difference returns who is new and who is gone. A member with another identity is both.
+func difference(old, next *pki.Roster) (added, removed []wire.Role) {
+	for _, m := range next.Members {
+		if _, _, ok := old.MemberByPeer(m.Peer); !ok {
+			added = append(added, m.Role)
+		}
+	}
+	for _, m := range old.Members {
+		if _, _, ok := next.MemberByPeer(m.Peer); !ok {
+			removed = append(removed, m.Role)
+		}
+	}
+	return added, removed
+}

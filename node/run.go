@@ -1,0 +1,184 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"sync"
+
+	"conclave/overlay"
+	"conclave/overlay/batch"
+	"conclave/overlay/wire"
+	"conclave/pki"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// shareStreams is how many share streams are served at once. Arbitrary: members open at most 8 circuits each.
+const shareStreams = 64
+
+// run is the life of the node between Run's call and its return.
+func (n *Node) run(ctx context.Context) error {
+	relays, err := n.relayAddrs()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	n.life = ctx
+	if err := n.open(); err != nil {
+		return errors.Join(err, n.shutdown())
+	}
+	var group sync.WaitGroup
+	group.Go(func() { n.receiveTopic(ctx) })
+	group.Go(func() { n.engine.ledger.run(ctx) })
+	group.Go(func() { n.pool.run(ctx) })
+	for id, addrs := range relays {
+		l := newLink(n, id, addrs)
+		group.Go(func() { l.run(ctx) })
+	}
+	n.engine.loop(ctx)
+	cancel()
+	group.Wait()
+	n.carriers.Wait()
+	return errors.Join(n.engine.ledger.finish(), n.shutdown())
+}
+
+// open builds the host and joins the topic.
+func (n *Node) open() error {
+	roster := n.roster.Load()
+	h, err := overlay.NewHost(overlay.HostConfig{
+		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Peers: len(roster.Members) + len(roster.Relays), Log: n.cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	n.host = h
+	n.topic, err = overlay.JoinTopic(context.Background(), h, overlay.TopicConfig{
+		Group: n.cfg.Group.ID, Members: len(roster.Members), Log: n.cfg.Log, Validate: n.validate,
+		Admit:  func(p peer.ID) bool { return n.roster.Load().Admits(p) },
+		Relays: func(p peer.ID) bool { _, ok := n.roster.Load().Relay(p); return ok },
+	})
+	if err != nil {
+		return err
+	}
+	n.shares = overlay.HandleStream(h, overlay.ShareProtocol, overlay.StreamLimits{
+		Service: "conclave.share", Memory: wire.TypeShareMessage.MaxBody(), Deadline: n.cfg.Timing.ShareTimeout, Streams: shareStreams,
+	}, n.serveShares, n.cfg.Log)
+	return nil
+}
+
+// shutdown closes what open made, in the reverse order.
+func (n *Node) shutdown() error {
+	var errs []error
+	if n.shares != nil {
+		n.shares.Close()
+	}
+	if n.topic != nil {
+		errs = append(errs, n.topic.Close())
+	}
+	if n.host != nil {
+		errs = append(errs, n.host.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// validate decides about a message before the topic hands it on: it has to be a batch that a member signed. What this
+// member publishes itself it signed itself.
+func (n *Node) validate(from peer.ID, data []byte) bool {
+	if from == n.self.Peer {
+		return true
+	}
+	_, ok := n.verify(data)
+	return ok
+}
+
+// verify returns a batch that a member of the present roster signed.
+func (n *Node) verify(data []byte) (wire.Batch, bool) {
+	b, err := batch.Verify(n.topicName, data)
+	if err != nil {
+		return wire.Batch{}, false
+	}
+	id, err := wire.PeerIDOf(b.Sender)
+	if err != nil {
+		return wire.Batch{}, false
+	}
+	_, _, member := n.roster.Load().MemberByPeer(id)
+	return b, member
+}
+
+// receiveTopic hands what comes over the topic to the engine. The validator has verified it.
+func (n *Node) receiveTopic(ctx context.Context) {
+	for {
+		m, err := n.topic.Receive(ctx)
+		if err != nil {
+			if ctx.Err() == nil && !errors.Is(err, overlay.ErrTopicClosed) {
+				n.cfg.Log.Error("receiving from the topic", "err", err)
+			}
+			return
+		}
+		if drop := n.cfg.faults.dropTopic; drop != nil && drop() {
+			continue
+		}
+		b, err := wire.ParseBatch(m.Data)
+		if err != nil {
+			continue
+		}
+		select {
+		case n.batches <- b:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// relayAddrs returns the relay nodes to connect to and the addresses of each.
+func (n *Node) relayAddrs() (map[peer.ID][]ma.Multiaddr, error) {
+	roster := n.roster.Load()
+	relays := make(map[peer.ID][]ma.Multiaddr)
+	if len(n.cfg.Relays) == 0 {
+		for _, r := range roster.Relays {
+			relays[r.Peer] = r.Addrs
+		}
+		return relays, nil
+	}
+	for _, a := range n.cfg.Relays {
+		id, addr, err := relayOf(a, roster)
+		if err != nil {
+			return nil, err
+		}
+		relays[id] = append(relays[id], addr)
+	}
+	return relays, nil
+}
+
+// relayOf splits a relay node's address. An address without peer ID is taken for the roster's only relay node.
+func relayOf(a ma.Multiaddr, roster *pki.Roster) (peer.ID, ma.Multiaddr, error) {
+	if _, id := peer.SplitAddr(a); id != "" {
+		return id, a, nil
+	}
+	if len(roster.Relays) != 1 {
+		return "", nil, fmt.Errorf("the relay address %s does not end in /p2p/<peer ID>", a)
+	}
+	id := roster.Relays[0].Peer
+	full, err := ma.NewMultiaddr(a.String() + "/p2p/" + id.String())
+	if err != nil {
+		return "", nil, fmt.Errorf("reading the relay address: %w", err)
+	}
+	return id, full, nil
+}
+
+// post hands f to the engine and reports whether it was taken.
+func (n *Node) post(ctx context.Context, f func(*engine)) bool {
+	select {
+	case n.feed <- f:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// identityKey returns the public half of an identity.
+func identityKey(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(ed25519.PublicKey) }

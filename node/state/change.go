@@ -1,0 +1,129 @@
+package state
+
+import (
+	"context"
+	"fmt"
+
+	"conclave/overlay/durable"
+	"conclave/overlay/wire"
+)
+
+// Change gathers what is to become durable together. The zero value is empty and ready. It is not for several
+// goroutines at once.
+type Change struct {
+	ops      []op
+	sessions map[wire.Transcript][]byte // newest state of each, written once however often it changed
+	queued   map[wire.MessageID]Outgoing
+	done     map[wire.MessageID]struct{}
+	shown    []Shown
+}
+
+// op is one statement of a change.
+type op struct {
+	query string
+	args  []any
+}
+
+// Empty reports whether there is nothing to commit.
+func (c *Change) Empty() bool {
+	return len(c.ops) == 0 && len(c.sessions) == 0 && len(c.queued) == 0 && len(c.done) == 0 && len(c.shown) == 0
+}
+
+// Put stores a key agreement record.
+func (c *Change) Put(key string, value []byte) {
+	c.add("INSERT OR REPLACE INTO records (key, value) VALUES (?, ?)", key, value)
+}
+
+// Delete removes a key agreement record.
+func (c *Change) Delete(key string) { c.add("DELETE FROM records WHERE key = ?", key) }
+
+// AddSession stores a new session.
+func (c *Change) AddSession(s Session) {
+	c.add("INSERT OR REPLACE INTO sessions (transcript, about, state) VALUES (?, ?, ?)", s.Transcript[:], s.About, s.State)
+}
+
+// Forget removes a session.
+func (c *Change) Forget(t wire.Transcript) {
+	delete(c.sessions, t)
+	c.add("DELETE FROM sessions WHERE transcript = ?", t[:])
+}
+
+// SetState replaces the state of a session that is there; without one it does nothing.
+func (c *Change) SetState(t wire.Transcript, state []byte) {
+	if c.sessions == nil {
+		c.sessions = make(map[wire.Transcript][]byte)
+	}
+	c.sessions[t] = state
+}
+
+// Queue puts a message into the outbox.
+func (c *Change) Queue(o Outgoing) {
+	if c.queued == nil {
+		c.queued = make(map[wire.MessageID]Outgoing)
+	}
+	c.queued[o.ID] = o
+}
+
+// Done takes a message out of the outbox. One that was queued in this same change never reaches the disk.
+func (c *Change) Done(id wire.MessageID) {
+	if _, here := c.queued[id]; here {
+		delete(c.queued, id)
+		return
+	}
+	if c.done == nil {
+		c.done = make(map[wire.MessageID]struct{})
+	}
+	c.done[id] = struct{}{}
+}
+
+// Show remembers that a message was shown.
+func (c *Change) Show(s Shown) { c.shown = append(c.shown, s) }
+
+func (c *Change) add(query string, args ...any) { c.ops = append(c.ops, op{query, args}) }
+
+// Commit makes the change durable, all of it or nothing, and returns when it is.
+func (s *Store) Commit(ctx context.Context, c *Change) error {
+	if c.Empty() {
+		return nil
+	}
+	if err := s.db.Write(ctx, c.apply); err != nil {
+		return fmt.Errorf("writing the member's state: %w", err)
+	}
+	return nil
+}
+
+func (c *Change) apply(tx *durable.Tx) error {
+	for _, o := range c.ops {
+		if err := tx.Exec(o.query, o.args...); err != nil {
+			return err
+		}
+	}
+	for t, state := range c.sessions {
+		if err := tx.Exec("UPDATE sessions SET state = ? WHERE transcript = ?", state, t[:]); err != nil {
+			return err
+		}
+	}
+	for id, o := range c.queued {
+		if err := tx.Exec("INSERT OR REPLACE INTO outbox (seq, id, text, at) VALUES (?, ?, ?, ?)", o.Seq, id[:], o.Text, o.At.UnixMilli()); err != nil {
+			return err
+		}
+	}
+	for id := range c.done {
+		if err := tx.Exec("DELETE FROM outbox WHERE id = ?", id[:]); err != nil {
+			return err
+		}
+	}
+	return c.applyShown(tx)
+}
+
+func (c *Change) applyShown(tx *durable.Tx) error {
+	for _, s := range c.shown {
+		if err := tx.Exec("INSERT OR IGNORE INTO shown (sender, id) VALUES (?, ?)", string(s.Sender), s.ID[:]); err != nil {
+			return err
+		}
+	}
+	if len(c.shown) == 0 {
+		return nil
+	}
+	return tx.Exec("DELETE FROM shown WHERE seq <= (SELECT max(seq) FROM shown) - ?", MaxShown)
+}

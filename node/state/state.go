@@ -1,0 +1,142 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"conclave/overlay/durable"
+	"conclave/overlay/wire"
+)
+
+// MaxShown is how many shown messages are remembered, newest first. The frames' own replay windows are what keeps old
+// messages from being shown again; this list only covers what a crash lets through twice and what was sealed twice.
+const MaxShown = 20_000
+
+// schema is the file's tables.
+var schema = durable.Schema{Name: "node", Steps: []string{`
+CREATE TABLE records  (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE sessions (transcript BLOB PRIMARY KEY, about BLOB NOT NULL, state BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE outbox   (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, text TEXT NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE shown    (seq INTEGER PRIMARY KEY, sender TEXT NOT NULL, id BLOB NOT NULL, UNIQUE (sender, id));
+`}}
+
+// Store is an open state file.
+type Store struct{ db *durable.DB }
+
+// Session is a frame session as the file keeps it.
+type Session struct {
+	Transcript wire.Transcript
+	About      []byte // what the session is: written once
+	State      []byte // where its chains and windows are: written often
+}
+
+// Outgoing is a message that has not been acknowledged yet.
+type Outgoing struct {
+	Seq  int64 // its place in the outbox
+	ID   wire.MessageID
+	Text string
+	At   time.Time // when it was accepted, to the millisecond
+}
+
+// Shown names a message that was handed to the screens.
+type Shown struct {
+	Sender wire.Role
+	ID     wire.MessageID
+}
+
+// Loaded is everything in the file.
+type Loaded struct {
+	Records  map[string][]byte
+	Sessions []Session
+	Outbox   []Outgoing // in the order in which they were accepted
+	Shown    []Shown    // oldest first
+}
+
+// Open opens the state file at path, or creates it. An empty path keeps the state in memory, for tests.
+func Open(path string) (*Store, error) {
+	open := func() (*durable.DB, error) {
+		opts := durable.Options{Erase: true}
+		if path == "" {
+			return durable.OpenMemory([]durable.Schema{schema}, opts)
+		}
+		return durable.Open(path, []durable.Schema{schema}, opts)
+	}
+	db, err := open()
+	if err != nil {
+		return nil, fmt.Errorf("opening the member's state: %w", err)
+	}
+	return &Store{db}, nil
+}
+
+// Close commits what is under way and closes the file.
+func (s *Store) Close() error { return s.db.Close() }
+
+// Load reads everything.
+func (s *Store) Load(ctx context.Context) (*Loaded, error) {
+	l := &Loaded{Records: make(map[string][]byte)}
+	err := s.db.Read(ctx, func(tx *durable.Tx) error {
+		for _, step := range []func(*durable.Tx) error{l.readRecords, l.readSessions, l.readOutbox, l.readShown} {
+			if err := step(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the member's state: %w", err)
+	}
+	return l, nil
+}
+
+func (l *Loaded) readRecords(tx *durable.Tx) error {
+	for row, err := range tx.Rows("SELECT key, value FROM records") {
+		if err != nil {
+			return err
+		}
+		l.Records[row.Text(0)] = row.Blob(1)
+	}
+	return nil
+}
+
+func (l *Loaded) readSessions(tx *durable.Tx) error {
+	for row, err := range tx.Rows("SELECT transcript, about, state FROM sessions") {
+		if err != nil {
+			return err
+		}
+		s := Session{About: row.Blob(1), State: row.Blob(2)}
+		if copy(s.Transcript[:], row.Blob(0)) != len(s.Transcript) {
+			return fmt.Errorf("a session's name has the wrong length")
+		}
+		l.Sessions = append(l.Sessions, s)
+	}
+	return nil
+}
+
+func (l *Loaded) readOutbox(tx *durable.Tx) error {
+	for row, err := range tx.Rows("SELECT seq, id, text, at FROM outbox ORDER BY seq") {
+		if err != nil {
+			return err
+		}
+		o := Outgoing{Seq: row.Int64(0), Text: row.Text(2), At: time.UnixMilli(row.Int64(3))}
+		if copy(o.ID[:], row.Blob(1)) != len(o.ID) {
+			return fmt.Errorf("a message's ID has the wrong length")
+		}
+		l.Outbox = append(l.Outbox, o)
+	}
+	return nil
+}
+
+func (l *Loaded) readShown(tx *durable.Tx) error {
+	for row, err := range tx.Rows("SELECT sender, id FROM shown ORDER BY seq") {
+		if err != nil {
+			return err
+		}
+		s := Shown{Sender: wire.Role(row.Text(0))}
+		if copy(s.ID[:], row.Blob(1)) != len(s.ID) {
+			return fmt.Errorf("a message's ID has the wrong length")
+		}
+		l.Shown = append(l.Shown, s)
+	}
+	return nil
+}
