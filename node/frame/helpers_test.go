@@ -97,6 +97,25 @@ func open(tb testing.TB, s *Session, from int, frame []byte) Opened {
 	return opened
 }
 
+// put writes the padded plaintext of content into dst.
+func (c Content) put(dst []byte) { c.encrypt(dst, noCipher{}) }
+
+// noCipher is a key stream of zeros.
+type noCipher struct{}
+
+// XORKeyStream copies.
+func (noCipher) XORKeyStream(dst, src []byte) { copy(dst, src) }
+
+// crypt sets dst to src XOR the key stream, or fails the test.
+func crypt(tb testing.TB, dst, src []byte, k *key, iv []byte) {
+	tb.Helper()
+	stream, err := newStream(k, iv)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	stream.XORKeyStream(dst, src)
+}
+
 // counting is a source of bytes 0, 1, 2, …, for IVs that can be written down.
 type counting struct{ n byte }
 

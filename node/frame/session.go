@@ -157,7 +157,7 @@ func (s *Session) Next() Position {
 
 // Seal appends to dst a frame with the content. It takes the next counter of this start; its keys are gone afterwards,
 // so this session cannot open its own frames. It fails with ErrNotCommitted before the start is on disk, with
-// ErrContent for content that nobody would accept, and with ErrExhausted.
+// ErrContent for content that nobody would accept, and with ErrExhausted. The content must not lie in dst's memory.
 func (s *Session) Seal(dst []byte, content Content) ([]byte, error) {
 	if err := content.check(); err != nil {
 		return dst, err
@@ -196,11 +196,11 @@ func (s *Session) Seal(dst []byte, content Content) ([]byte, error) {
 	out = out[:len(out)+size]
 	s.counter++
 
-	content.put(body)
-	if err := crypt(body, body, &s.walk.keys.aes, iv); err != nil {
-		clear(body)
+	stream, err := newStream(&s.walk.keys.aes, iv)
+	if err != nil {
 		return dst, err
 	}
+	content.encrypt(body, stream)
 	return append(out, s.sum(&s.walk.keys.mac, out[begin:])...), nil
 }
 
@@ -251,9 +251,11 @@ func (s *Session) OpenTo(dst []byte, signer ed25519.PublicKey, frame []byte) (Op
 	dst = slices.Grow(dst, int(h.Length))
 	body := dst[len(dst) : len(dst)+int(h.Length)]
 	iv := frame[wire.FrameHeaderSize : wire.FrameHeaderSize+wire.FrameIVSize]
-	if err := crypt(body, frame[wire.FrameHeaderSize+wire.FrameIVSize:end], &keys.aes, iv); err != nil {
+	stream, err := newStream(&keys.aes, iv)
+	if err != nil {
 		return Opened{}, err
 	}
+	stream.XORKeyStream(body, frame[wire.FrameHeaderSize+wire.FrameIVSize:end])
 	s.commit(from, h, commit)
 
 	opened := Opened{
@@ -363,14 +365,13 @@ func (s *Session) refillIVs() error {
 	return nil
 }
 
-// crypt sets dst to src XOR the AES-256-CTR key stream.
-func crypt(dst, src []byte, k *key, iv []byte) error {
+// newStream returns the AES-256-CTR key stream.
+func newStream(k *key, iv []byte) (cipher.Stream, error) {
 	block, err := aes.NewCipher(k[:])
 	if err != nil {
-		return fmt.Errorf("making a cipher: %w", err)
+		return nil, fmt.Errorf("making a cipher: %w", err)
 	}
-	cipher.NewCTR(block, iv).XORKeyStream(dst, src)
-	return nil
+	return cipher.NewCTR(block, iv), nil
 }
 
 // Behind reports whether a position that another member saw of this one's frames is one that this session has not
