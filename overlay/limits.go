@@ -67,8 +67,8 @@ func sized(peers int) rcmgr.PartialLimitConfig {
 	chatterOfPeer := limitsOf(32, 16<<20)
 	return rcmgr.PartialLimitConfig{
 		System: all, Transient: transient, PeerDefault: peer,
-		ServiceDefault: limitsOf(rcmgr.LimitVal(8*peers+256), memory), ServicePeerDefault: limitsOf(64, 32<<20),
-		ProtocolDefault: limitsOf(rcmgr.LimitVal(8*peers+256), memory), ProtocolPeerDefault: limitsOf(64, 32<<20),
+		ServiceDefault: limitsOf(rcmgr.LimitVal(8*peers+256), memory), ServicePeerDefault: limitsOf(128, 32<<20),
+		ProtocolDefault: limitsOf(rcmgr.LimitVal(8*peers+256), memory), ProtocolPeerDefault: limitsOf(128, 32<<20),
 		Service:      map[string]rcmgr.ResourceLimits{relay.ServiceName: circuits, identify.ServiceName: chatter, ping.ServiceName: chatter},
 		ServicePeer:  map[string]rcmgr.ResourceLimits{relay.ServiceName: circuitsOfPeer, identify.ServiceName: chatterOfPeer, ping.ServiceName: chatterOfPeer},
 		Protocol:     map[protocol.ID]rcmgr.ResourceLimits{proto.ProtoIDv2Hop: circuits, proto.ProtoIDv2Stop: circuits},

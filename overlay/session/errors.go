@@ -61,9 +61,13 @@ func skew(remote, local int64) time.Duration {
 	const most = math.MaxInt64 / int64(time.Millisecond)
 	d := remote - local
 	switch {
-	case remote >= 0 && local < 0 && d < 0 || d > most: // the difference overflowed, or its nanoseconds would
+	case remote >= 0 && local < 0 && d < 0: // overflowed
 		return math.MaxInt64
-	case remote < 0 && local >= 0 && d > 0 || d < -most:
+	case remote < 0 && local >= 0 && d >= 0: // overflowed
+		return math.MinInt64
+	case d > most:
+		return math.MaxInt64
+	case d < -most:
 		return math.MinInt64
 	}
 	return time.Duration(d) * time.Millisecond
