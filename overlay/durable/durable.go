@@ -141,7 +141,7 @@ func (c *conn) configure(opts Options) error {
 	if err := c.raw.BusyTimeout(max(wait, 0)); err != nil {
 		return err
 	}
-	script := "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+	script := "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;"
 	if opts.Erase {
 		script += fmt.Sprintf("PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = %d;", eraseCheckpoint)
 	}

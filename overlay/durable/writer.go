@@ -129,6 +129,7 @@ func (d *DB) run(connect func() error, opened chan<- error) {
 
 // gather returns the write that was waited for and all that are queued behind it, without those that were withdrawn.
 func (d *DB) gather(group []*job, first *job) []*job {
+	runtime.Gosched() // whoever was just answered and writes again is in this group already
 	for j := first; ; {
 		if j.taken.CompareAndSwap(false, true) {
 			group = append(group, j)
@@ -188,12 +189,14 @@ func (d *DB) answer(group []*job, results []error, err error) {
 }
 
 // attempt runs a group in one transaction. It returns each write's own result, or an error when all were undone.
+//
+// It first runs them without savepoints, which cost as much as a small write itself: every page that a savepoint sees
+// changed is copied. Only when a write fails is the group undone and run again, each write in a savepoint.
 func (d *DB) attempt(group []*job) ([]error, error) {
 	results := make([]error, len(group))
-	err := d.transact(group, results)
-	if !d.conn.raw.GetAutocommit() {
-		// Either something failed above, or SQLite left the transaction open when the commit failed.
-		err = errors.Join(err, d.conn.raw.Exec("ROLLBACK"))
+	err := d.transact(group, results, d.plain)
+	if errors.Is(err, errApart) {
+		err = d.transact(group, results, d.apart)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("committing to %s: %w", d.path, classify(d.path, err))
@@ -201,29 +204,53 @@ func (d *DB) attempt(group []*job) ([]error, error) {
 	return results, nil
 }
 
-func (d *DB) transact(group []*job, results []error) error {
+// errApart is returned by plain when a write failed and may have left something behind.
+var errApart = errors.New("a write of the group failed")
+
+// transact runs a group in one transaction and leaves none open.
+func (d *DB) transact(group []*job, results []error, run func(*Tx, *job, *error) error) error {
+	err := d.runAll(group, results, run)
+	if raw := d.conn.raw; !raw.GetAutocommit() {
+		// Either something failed, or SQLite left the transaction open when the commit failed.
+		err = errors.Join(err, raw.Exec("ROLLBACK"))
+	}
+	return err
+}
+
+func (d *DB) runAll(group []*job, results []error, run func(*Tx, *job, *error) error) error {
 	tx := &d.conn.tx
 	if err := tx.Exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	for i, j := range group {
-		if err := d.one(tx, j, &results[i]); err != nil {
+		if err := run(tx, j, &results[i]); err != nil {
 			return err
 		}
 	}
 	return tx.Exec("COMMIT")
 }
 
-// one runs a write in a savepoint and stores its own error in result. It returns an error when the whole transaction is
-// lost.
-func (d *DB) one(tx *Tx, j *job, result *error) error {
+// plain runs a write as it is.
+func (d *DB) plain(tx *Tx, j *job, _ *error) error {
+	err := j.fn(tx)
+	switch {
+	case tx.raw.GetAutocommit():
+		return lost(err)
+	case err != nil:
+		return errApart
+	}
+	return nil
+}
+
+// apart runs a write in a savepoint, undoes it when it fails, and stores its error in result. It returns an error when
+// the whole transaction is lost.
+func (d *DB) apart(tx *Tx, j *job, result *error) error {
 	if err := tx.Exec("SAVEPOINT w"); err != nil {
 		return err
 	}
 	err := j.fn(tx)
 	if tx.raw.GetAutocommit() {
-		// SQLite gives up the whole transaction when the disk is full or fails, or memory runs out.
-		return fmt.Errorf("a write ended the transaction: %w", err)
+		return lost(err)
 	}
 	if err != nil {
 		*result = classify(d.path, err)
@@ -232,4 +259,13 @@ func (d *DB) one(tx *Tx, j *job, result *error) error {
 		}
 	}
 	return tx.Exec("RELEASE w")
+}
+
+// lost is what a write's error means when SQLite has given up the whole transaction with it, as it does when the disk is
+// full or fails, or memory runs out.
+func lost(err error) error {
+	if err == nil {
+		err = errors.New("the write ended the transaction itself")
+	}
+	return fmt.Errorf("a write ended the transaction: %w", err)
 }

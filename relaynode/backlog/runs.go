@@ -8,10 +8,6 @@ import (
 	"conclave/overlay/wire"
 )
 
-// maxRun is the longest run. A batch holds no more frames than that, and knowing it lets a range be looked up in an
-// index of first counters alone.
-const maxRun = wire.MaxBatchItems
-
 // span is counters from first to last, both included.
 type span struct{ first, last uint32 }
 
@@ -45,7 +41,7 @@ func spansOf(counters []uint32) []span {
 	slices.Sort(counters)
 	var spans []span
 	for _, n := range slices.Compact(counters) {
-		if k := len(spans) - 1; k >= 0 && spans[k].last+1 == n && n-spans[k].first < maxRun {
+		if k := len(spans) - 1; k >= 0 && spans[k].last+1 == n {
 			spans[k].last = n
 			continue
 		}

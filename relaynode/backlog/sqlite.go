@@ -13,7 +13,7 @@ import (
 
 // Schema returns the tables of the backlog, to be given to durable.Open.
 //
-// A chain's runs never overlap. The books have one row for each signer; their sums are what the log holds.
+// A chain's runs never overlap. The books have one row for each signer, the totals their sums.
 func Schema() durable.Schema {
 	return durable.Schema{Name: "backlog", Steps: []string{`
 CREATE TABLE backlog_batch (
@@ -54,8 +54,13 @@ CREATE TABLE backlog_books (
 	chains  INTEGER NOT NULL,
 	oldest  INTEGER NOT NULL -- seq
 ) WITHOUT ROWID;
-CREATE TABLE backlog_revision (revision INTEGER NOT NULL);
-INSERT INTO backlog_revision VALUES (0);`}}
+CREATE TABLE backlog_totals (
+	revision INTEGER NOT NULL,
+	batches  INTEGER NOT NULL,
+	bytes    INTEGER NOT NULL,
+	signers  INTEGER NOT NULL
+);
+INSERT INTO backlog_totals VALUES (0, 0, 0, 0);`}}
 }
 
 // SQLite is a backlog in a durable database, which it may share with others. Closing the database is its owner's affair.
@@ -79,11 +84,7 @@ func (s *SQLite) Append(ctx context.Context, batches []Entry, now time.Time) ([]
 	}
 	added := make([]bool, len(batches))
 	var dropped int64
-	err := s.db.Write(ctx, func(tx *durable.Tx) error {
-		w, err := s.writer(tx)
-		if err != nil {
-			return err
-		}
+	err := s.change(ctx, func(w *writer) (err error) {
 		for i, e := range batches {
 			if added[i], err = w.append(e, runs[i], now); err != nil {
 				return err
@@ -99,14 +100,19 @@ func (s *SQLite) Append(ctx context.Context, batches []Entry, now time.Time) ([]
 	return added, nil
 }
 
-// writer begins a change of the log: everything it touches gets the next revision.
-func (s *SQLite) writer(tx *durable.Tx) (*writer, error) {
-	w := &writer{tx: tx, limits: s.limits}
-	if err := tx.Exec("UPDATE backlog_revision SET revision = revision + 1"); err != nil {
-		return nil, err
-	}
-	_, err := tx.One([]any{&w.revision}, "SELECT revision FROM backlog_revision")
-	return w, err
+// change runs a change of the log in one transaction. Everything it touches gets the next revision.
+func (s *SQLite) change(ctx context.Context, fn func(w *writer) error) error {
+	return s.db.Write(ctx, func(tx *durable.Tx) error {
+		w := &writer{tx: tx, limits: s.limits, known: map[Chain]head{}}
+		if _, err := tx.One([]any{&w.revision, &w.batches, &w.bytes, &w.signers}, "SELECT revision, batches, bytes, signers FROM backlog_totals"); err != nil {
+			return err
+		}
+		w.revision++
+		if err := fn(w); err != nil {
+			return err
+		}
+		return tx.Exec("UPDATE backlog_totals SET revision = ?, batches = ?, bytes = ?, signers = ?", w.revision, w.batches, w.bytes, w.signers)
+	})
 }
 
 // Heads implements Store.
@@ -114,7 +120,7 @@ func (s *SQLite) Heads(ctx context.Context, since int64) ([]Head, int64, error) 
 	var heads []Head
 	var revision int64
 	err := s.db.Read(ctx, func(tx *durable.Tx) error {
-		if _, err := tx.One([]any{&revision}, "SELECT revision FROM backlog_revision"); err != nil {
+		if _, err := tx.One([]any{&revision}, "SELECT revision FROM backlog_totals"); err != nil {
 			return err
 		}
 		for row, err := range tx.Rows("SELECT prefix, sender, start, signer, low, high FROM backlog_chain WHERE revision > ? ORDER BY prefix, sender, start, signer", since) {
@@ -140,9 +146,10 @@ func (s *SQLite) Fetch(ctx context.Context, r Range, maxBytes int) ([][]byte, bo
 	err := s.gather(ctx, &p, `
 		SELECT b.seq, b.data FROM backlog_chain c JOIN backlog_run r ON r.chain = c.chain JOIN backlog_batch b ON b.seq = r.seq
 		WHERE c.prefix = ?1 AND c.sender = ?2 AND c.start = ?3 AND (c.signer = ?4 OR ?4 = x'')
-			AND r.first BETWEEN ?5 AND ?6 AND r.last >= ?7 AND ?6 >= ?7
+			AND r.first BETWEEN coalesce((SELECT max(first) FROM backlog_run WHERE chain = c.chain AND first <= ?5), ?5) AND ?6
+			AND r.last >= ?5 AND ?6 >= ?5
 		ORDER BY r.first, c.signer`,
-		r.Prefix[:], r.Sender, r.Start, []byte(r.Signer), int64(r.From)-maxRun+1, r.To, r.From)
+		r.Prefix[:], r.Sender, r.Start, []byte(r.Signer), r.From, r.To)
 	return p.batches, p.more, err
 }
 
@@ -177,11 +184,7 @@ func (s *SQLite) Expire(ctx context.Context, now time.Time) (int, error) {
 	const portion = 500 // others wait for the writer too
 	for all := 0; ; {
 		n := 0
-		err := s.db.Write(ctx, func(tx *durable.Tx) error {
-			w, err := s.writer(tx)
-			if err != nil {
-				return err
-			}
+		err := s.change(ctx, func(w *writer) (err error) {
 			n, err = w.expire(now, portion)
 			return err
 		})
@@ -199,7 +202,7 @@ func (s *SQLite) Stats(ctx context.Context) (Stats, error) {
 	st := Stats{Dropped: s.dropped.Load()}
 	err := s.db.Read(ctx, func(tx *durable.Tx) error {
 		_, err := tx.One([]any{&st.Batches, &st.Bytes, &st.Chains, &st.Signers},
-			"SELECT total(batches), total(bytes), total(chains), count(*) FROM backlog_books")
+			"SELECT batches, bytes, (SELECT count(*) FROM backlog_chain), signers FROM backlog_totals")
 		return err
 	})
 	return st, err
@@ -229,6 +232,7 @@ var checks = [...]struct{ what, query string }{
 	{"books", `SELECT signer, count(*), sum(length(data)), min(seq) FROM backlog_batch GROUP BY signer
 		EXCEPT SELECT signer, batches, bytes, oldest FROM backlog_books`},
 	{"books", `SELECT signer FROM backlog_books EXCEPT SELECT signer FROM backlog_batch`},
+	{"totals", `SELECT batches, bytes, signers FROM backlog_totals EXCEPT SELECT total(batches), total(bytes), count(*) FROM backlog_books`},
 	{"chains", `SELECT chain, low, high FROM backlog_chain EXCEPT SELECT chain, min(first), max(last) FROM backlog_run GROUP BY chain`},
 	{"chain counts", `SELECT signer, chains FROM backlog_books WHERE chains > 0 EXCEPT SELECT signer, count(*) FROM backlog_chain GROUP BY signer`},
 	{"runs", `SELECT seq FROM backlog_run EXCEPT SELECT seq FROM backlog_batch WHERE control = 0`},

@@ -10,10 +10,18 @@ import (
 
 // writer is one change of the log inside one transaction.
 type writer struct {
-	tx       *durable.Tx
-	limits   Limits
-	revision int64
-	dropped  int64
+	tx     *durable.Tx
+	limits Limits
+
+	revision, batches, bytes, signers int64 // the totals, written back when the change is done
+	dropped                           int64
+	known                             map[Chain]head // chains that were looked up
+}
+
+// head is a chain's row: no row when id is 0.
+type head struct {
+	id        int64
+	low, high uint32
 }
 
 func (w *writer) append(e Entry, runs []run, now time.Time) (bool, error) {
@@ -30,31 +38,48 @@ func (w *writer) append(e Entry, runs []run, now time.Time) (bool, error) {
 		return false, err
 	}
 	seq := w.tx.LastID()
-	if err := w.tx.Exec(`INSERT INTO backlog_books (signer, batches, bytes, chains, oldest) VALUES (?1, 1, ?2, 0, ?3)
-		ON CONFLICT DO UPDATE SET batches = batches + 1, bytes = bytes + ?2`, []byte(e.Signer), len(e.Data), seq); err != nil {
-		return false, err
-	}
+	chains := 0
 	for _, r := range fresh {
-		if err := w.index(r, seq); err != nil {
+		begun, err := w.index(r, seq)
+		if err != nil {
 			return false, err
 		}
+		chains += begun
+	}
+	if err := w.book(e, seq, chains); err != nil {
+		return false, err
 	}
 	return true, w.makeRoom(e.Signer)
+}
+
+// book enters a batch and the chains it began in the books and the totals.
+func (w *writer) book(e Entry, seq int64, chains int) error {
+	w.batches++
+	w.bytes += int64(len(e.Data))
+	if err := w.tx.Exec("UPDATE backlog_books SET batches = batches + 1, bytes = bytes + ?2, chains = chains + ?3 WHERE signer = ?1",
+		[]byte(e.Signer), len(e.Data), chains); err != nil || w.tx.Changes() > 0 {
+		return err
+	}
+	w.signers++
+	return w.tx.Exec("INSERT INTO backlog_books (signer, batches, bytes, chains, oldest) VALUES (?, 1, ?, ?, ?)",
+		[]byte(e.Signer), len(e.Data), chains, seq)
 }
 
 // fresh returns what of a batch's runs the log does not hold yet.
 func (w *writer) fresh(runs []run) ([]run, error) {
 	var fresh []run
 	for _, r := range runs {
-		var holds []span
-		id, known, err := w.chain(r.chain)
+		h, err := w.head(r.chain)
 		if err != nil {
 			return nil, err
 		}
-		if known {
-			if holds, err = w.overlaps(id, r.span); err != nil {
-				return nil, err
-			}
+		if h.id == 0 || r.first > h.high || r.last < h.low {
+			fresh = append(fresh, r)
+			continue
+		}
+		holds, err := w.overlaps(h.id, r.span)
+		if err != nil {
+			return nil, err
 		}
 		for _, s := range r.without(holds) {
 			fresh = append(fresh, run{r.chain, s})
@@ -63,16 +88,23 @@ func (w *writer) fresh(runs []run) ([]run, error) {
 	return fresh, nil
 }
 
-func (w *writer) chain(c Chain) (id int64, known bool, err error) {
-	known, err = w.tx.One([]any{&id}, "SELECT chain FROM backlog_chain WHERE prefix = ? AND sender = ? AND start = ? AND signer = ?",
+func (w *writer) head(c Chain) (head, error) {
+	if h, known := w.known[c]; known {
+		return h, nil
+	}
+	var h head
+	_, err := w.tx.One([]any{&h.id, &h.low, &h.high}, "SELECT chain, low, high FROM backlog_chain WHERE prefix = ? AND sender = ? AND start = ? AND signer = ?",
 		c.Prefix[:], c.Sender, c.Start, []byte(c.Signer))
-	return id, known, err
+	w.known[c] = h
+	return h, err
 }
 
+// overlaps returns a chain's runs that meet a span. Of those that begin before it only the last can.
 func (w *writer) overlaps(chain int64, s span) ([]span, error) {
 	var spans []span
-	for row, err := range w.tx.Rows("SELECT first, last FROM backlog_run WHERE chain = ? AND first BETWEEN ? AND ? AND last >= ? ORDER BY first",
-		chain, int64(s.first)-maxRun+1, s.last, s.first) {
+	for row, err := range w.tx.Rows(`SELECT first, last FROM backlog_run WHERE chain = ?1
+		AND first BETWEEN coalesce((SELECT max(first) FROM backlog_run WHERE chain = ?1 AND first <= ?2), ?2) AND ?3 AND last >= ?2
+		ORDER BY first`, chain, s.first, s.last) {
 		if err != nil {
 			return nil, err
 		}
@@ -81,28 +113,27 @@ func (w *writer) overlaps(chain int64, s span) ([]span, error) {
 	return spans, nil
 }
 
-// index enters a run of the batch seq and its chain.
-func (w *writer) index(r run, seq int64) error {
-	id, known, err := w.chain(r.chain)
+// index enters a run of the batch seq and its chain. It returns 1 when the chain is new.
+func (w *writer) index(r run, seq int64) (int, error) {
+	h, err := w.head(r.chain)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if known {
-		err = w.tx.Exec("UPDATE backlog_chain SET low = min(low, ?2), high = max(high, ?3), revision = ?4 WHERE chain = ?1", id, r.first, r.last, w.revision)
+	begun := 0
+	if h.id != 0 {
+		h.low, h.high = min(h.low, r.first), max(h.high, r.last)
+		err = w.tx.Exec("UPDATE backlog_chain SET low = ?, high = ?, revision = ? WHERE chain = ?", h.low, h.high, w.revision, h.id)
 	} else {
+		begun = 1
 		err = w.tx.Exec("INSERT INTO backlog_chain (prefix, sender, start, signer, low, high, revision) VALUES (?, ?, ?, ?, ?, ?, ?)",
 			r.chain.Prefix[:], r.chain.Sender, r.chain.Start, []byte(r.chain.Signer), r.first, r.last, w.revision)
-		id = w.tx.LastID()
+		h = head{w.tx.LastID(), r.first, r.last}
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if !known {
-		if err := w.tx.Exec("UPDATE backlog_books SET chains = chains + 1 WHERE signer = ?", []byte(r.chain.Signer)); err != nil {
-			return err
-		}
-	}
-	return w.tx.Exec("INSERT INTO backlog_run (chain, first, last, seq) VALUES (?, ?, ?, ?)", id, r.first, r.last, seq)
+	w.known[r.chain] = h
+	return begun, w.tx.Exec("INSERT INTO backlog_run (chain, first, last, seq) VALUES (?, ?, ?, ?)", h.id, r.first, r.last, seq)
 }
 
 // makeRoom drops batches until the log is within its limits again.
@@ -126,21 +157,18 @@ func (w *writer) victim(by peer.ID) (int64, error) {
 	if err != nil || found {
 		return seq, err
 	}
-	var batches, bytes, signers int64
-	if _, err := w.tx.One([]any{&batches, &bytes, &signers}, "SELECT total(batches), total(bytes), count(*) FROM backlog_books"); err != nil {
-		return 0, err
-	}
 	switch {
-	case bytes > w.limits.Bytes:
-		_, err = w.tx.One([]any{&seq}, "SELECT min(oldest) FROM backlog_books WHERE bytes * ? > ?", signers, w.limits.Bytes)
-	case batches > int64(w.limits.Batches):
-		_, err = w.tx.One([]any{&seq}, "SELECT min(oldest) FROM backlog_books WHERE batches * ? > ?", signers, w.limits.Batches)
+	case w.bytes > w.limits.Bytes:
+		_, err = w.tx.One([]any{&seq}, "SELECT min(oldest) FROM backlog_books WHERE bytes * ? > ?", w.signers, w.limits.Bytes)
+	case w.batches > int64(w.limits.Batches):
+		_, err = w.tx.One([]any{&seq}, "SELECT min(oldest) FROM backlog_books WHERE batches * ? > ?", w.signers, w.limits.Batches)
 	}
 	return seq, err
 }
 
 // drop deletes a batch, its runs, and what the chains and the books say of it.
 func (w *writer) drop(seq int64) error {
+	clear(w.known)
 	var signer []byte
 	var size int64
 	if _, err := w.tx.One([]any{&signer, &size}, "SELECT signer, length(data) FROM backlog_batch WHERE seq = ?", seq); err != nil {
@@ -171,7 +199,11 @@ func (w *writer) drop(seq int64) error {
 		oldest = coalesce((SELECT min(seq) FROM backlog_batch WHERE signer = ?1), 0) WHERE signer = ?1`, signer, size, gone); err != nil {
 		return err
 	}
-	return w.tx.Exec("DELETE FROM backlog_books WHERE signer = ? AND batches = 0", signer)
+	w.batches--
+	w.bytes -= size
+	err := w.tx.Exec("DELETE FROM backlog_books WHERE signer = ? AND batches = 0", signer)
+	w.signers -= int64(w.tx.Changes())
+	return err
 }
 
 // shorten sets a chain's head after runs went. It returns 1 when nothing of the chain is left.
