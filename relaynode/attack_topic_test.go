@@ -1,0 +1,166 @@
+package relaynode
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"conclave/overlay"
+	"conclave/overlay/batch"
+	"conclave/overlay/wire"
+	"conclave/pki/pkitest"
+
+	"github.com/libp2p/go-libp2p-pubsub/pb"
+	"google.golang.org/protobuf/proto"
+)
+
+// An outsider subscribes with each protocol that pubsub ever spoke and waits for what members say.
+func TestAttackOutsiderReadsTopic(t *testing.T) {
+	for _, p := range pubsubProtocols {
+		t.Run(strings.ReplaceAll(string(p), "/", "_"), func(t *testing.T) {
+			t.Parallel()
+			attack(t, openTopic, func(t *testing.T, d defences, works bool) {
+				g := pkitest.NewGroup(t, "A", "B")
+				n, _, _, topicA, topicB := attacked(t, g, d)
+				o := newOutsider(t, n, newHost(t, pkitest.NewIdentity(t)), p)
+				o.speak(p, subscribe(n.topicName))
+				counter := uint32(0)
+				got := soon(works, func() bool {
+					data := signed(t, g, "A", frame(0, 0, counter, 'x'))
+					counter++
+					publish(t, topicA, data)
+					if !bytes.Equal(receive(t, topicB), data) {
+						t.Fatal("a member did not receive what was published")
+					}
+					return o.received() > 0
+				})
+				whether(t, got, works)
+			})
+		})
+	}
+}
+
+// An outsider publishes with each protocol.
+func TestAttackOutsiderPublishes(t *testing.T) {
+	for _, p := range pubsubProtocols {
+		t.Run(strings.ReplaceAll(string(p), "/", "_"), func(t *testing.T) {
+			t.Parallel()
+			attack(t, openTopic, func(t *testing.T, d defences, works bool) {
+				g := pkitest.NewGroup(t, "A", "B")
+				n, _, _, topicA, topicB := attacked(t, g, d)
+				identity := pkitest.NewIdentity(t)
+				o := newOutsider(t, n, newHost(t, identity), p)
+				mine, err := batch.Sign(identity, n.topicName, wire.BatchFrames, [][]byte{frame(0, 0, 0, 'm')})
+				if err != nil {
+					t.Fatal(err)
+				}
+				o.speak(p, subscribe(n.topicName), utter(n.topicName, mine))
+				whether(t, arrives(t, g, mine, topicA, topicB, works), works)
+				stored, err := n.backlog.Stats(context.Background())
+				if err != nil || stored.Signers > 1 {
+					t.Errorf("the backlog has batches of %d signers, %v", stored.Signers, err)
+				}
+			})
+		})
+	}
+}
+
+// arrives reports whether B receives data. When it should not, what A then says shows that the topic works meanwhile.
+func arrives(t *testing.T, g *pkitest.Group, data []byte, topicA, topicB *overlay.TopicHandle, should bool) bool {
+	t.Helper()
+	wait := patience
+	if !should {
+		wait = 300 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	for {
+		m, err := topicB.Receive(ctx)
+		if err != nil {
+			break
+		}
+		if bytes.Equal(m.Data, data) {
+			return true
+		}
+	}
+	if !should {
+		real := signed(t, g, "A", frame(0, 9, 9, 'r'))
+		publish(t, topicA, real)
+		for !bytes.Equal(receive(t, topicB), real) {
+		}
+	}
+	return false
+}
+
+// inventedTopics is how many topics an attacker invents; FACTS measured 88 MB of heap for them.
+const inventedTopics = 200_000
+
+// A peer invents 200,000 topics. Even a member, who may speak on the topic, gets no memory for it.
+func TestAttackInventedTopics(t *testing.T) {
+	if testing.Short() {
+		t.Skip("sends 200,000 subscriptions")
+	}
+	off := defences{noTopicCheck: true, topic: overlay.TopicDefences{NoSubscriptionFilter: true, NoInspector: true}}
+	const few, many = 16 << 20, 40 << 20 // bytes; measured: 1.4 MB and 88 MB
+	attack(t, off, func(t *testing.T, d defences, works bool) {
+		g := pkitest.NewGroup(t, "A", "B", "M")
+		n, _, _, _, topicB := attacked(t, g, d)
+		p := pubsubProtocols[len(pubsubProtocols)-1]
+		m := newOutsider(t, n, newHost(t, g.Member("M").Identity), p)
+		before := heap()
+		end := signed(t, g, "M", frame(2, 0, 0, 'e'))
+		spoken := m.speak(p, append(inventions(), subscribe(n.topicName), utter(n.topicName, end))...)
+		if !spoken {
+			t.Fatal("a member could not speak")
+		}
+		for !bytes.Equal(receive(t, topicB), end) { // RPCs are handled in order: all inventions were
+		}
+		grown := heap() - before
+		t.Logf("%d invented topics: %d KiB more heap", inventedTopics, grown>>10)
+		switch {
+		case works && grown < many:
+			t.Errorf("without the defence the heap grew by %d bytes only, so this test shows nothing", grown)
+		case !works && grown > few:
+			t.Errorf("the heap grew by %d bytes", grown)
+		}
+	})
+}
+
+// An outsider does not even get its RPCs read.
+func TestAttackOutsiderInventsTopics(t *testing.T) {
+	g := pkitest.NewGroup(t, "A", "B")
+	n, _, _, _, _ := attacked(t, g, defences{})
+	o := newOutsider(t, n, newHost(t, pkitest.NewIdentity(t)))
+	for _, p := range pubsubProtocols {
+		if o.speak(p, inventions()...) && soon(false, func() bool { return n.topic.Drops()[overlay.DropStream] == 0 }) {
+			t.Errorf("%s: nobody refused the stream", p)
+		}
+	}
+}
+
+// inventions returns RPCs that subscribe to topics nobody heard of.
+func inventions() []*pubsub_pb.RPC {
+	const each = 1000
+	var rpcs []*pubsub_pb.RPC
+	for i := 0; i < inventedTopics; i += each {
+		rpc := &pubsub_pb.RPC{}
+		for k := range each {
+			name := fmt.Sprintf("/invented/%058d", i+k)
+			rpc.Subscriptions = append(rpc.Subscriptions, &pubsub_pb.RPC_SubOpts{Subscribe: proto.Bool(true), Topicid: &name})
+		}
+		rpcs = append(rpcs, rpc)
+	}
+	return rpcs
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
