@@ -29,6 +29,7 @@ const (
 	sendQueueBytes    = 8 << 20
 	readBuffer        = 16 << 10
 	writeTimeout      = 30 * time.Second
+	refusalLinger     = time.Second
 	closeTimeout      = 2 * time.Second
 )
 

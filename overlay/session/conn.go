@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -241,7 +241,8 @@ func (c *Conn) next() (wire.Message, error) {
 		}
 	}
 	m, err := wire.ReadMessage(c.reader, c.accept...)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
 		return nil, ErrSilent
 	}
 	return m, err

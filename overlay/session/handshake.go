@@ -354,8 +354,9 @@ func (h *handshake) refuse(err error) {
 	if h.send(refusal) != nil {
 		return
 	}
-	// A reset would overtake the refusal: close our side and let the peer close its own, within the deadline.
+	// A reset would overtake the refusal: close our side and give the peer a moment to close its own.
 	_ = h.stream.CloseWrite()
+	_ = h.stream.SetReadDeadline(time.Now().Add(refusalLinger))
 	_, _ = io.Copy(io.Discard, io.LimitReader(h.reader, wire.MaxSmallMessage))
 }
 
