@@ -79,10 +79,15 @@ func TestParseGroup(t *testing.T) {
 	}
 }
 
-// rsaCA is a CA certificate with an RSA key.
+// rsaCA is a CA certificate that is right but for its RSA key.
 func rsaCA(t *testing.T, c *x509.Certificate) []byte {
 	t.Helper()
 	key := pkitest.RSAKey(t, 0)
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.PermittedURIDomains = []string{pki.Host(pki.GroupIDOf(&x509.Certificate{RawSubjectPublicKeyInfo: spki}))}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
