@@ -14,6 +14,20 @@ import (
 type Tx struct {
 	raw   *sqlite3.Conn
 	stmts map[string]*sqlite3.Stmt // prepared and not in use
+	undo  []func()                 // what memory has to take back with the transaction
+}
+
+// OnUndo has fn called when what this write changed is undone, so that a copy in memory can follow the database. The
+// functions of a write run last first, on the writer's goroutine, before anything else reads or writes.
+func (t *Tx) OnUndo(fn func()) { t.undo = append(t.undo, fn) }
+
+// takeBack runs what was registered after the first n, last first, and forgets it.
+func (t *Tx) takeBack(n int) {
+	for i := len(t.undo) - 1; i >= n; i-- {
+		t.undo[i]()
+	}
+	clear(t.undo[n:])
+	t.undo = t.undo[:n]
 }
 
 // Exec runs a statement that returns no rows.

@@ -74,6 +74,7 @@ func (d *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	before := raw.SetInterrupt(ctx)
 	err := d.read(fn)
 	raw.SetInterrupt(before)
+	d.conn.tx.takeBack(0)
 	if !raw.GetAutocommit() {
 		err = errors.Join(err, raw.Exec("ROLLBACK"))
 	}
@@ -214,6 +215,12 @@ func (d *DB) transact(group []*job, results []error, run func(*Tx, *job, *error)
 		// Either something failed, or SQLite left the transaction open when the commit failed.
 		err = errors.Join(err, raw.Exec("ROLLBACK"))
 	}
+	tx := &d.conn.tx
+	if err != nil {
+		tx.takeBack(0)
+	}
+	clear(tx.undo)
+	tx.undo = tx.undo[:0]
 	return err
 }
 
@@ -248,12 +255,14 @@ func (d *DB) apart(tx *Tx, j *job, result *error) error {
 	if err := tx.Exec("SAVEPOINT w"); err != nil {
 		return err
 	}
+	before := len(tx.undo)
 	err := j.fn(tx)
 	if tx.raw.GetAutocommit() {
 		return lost(err)
 	}
 	if err != nil {
 		*result = classify(d.path, err)
+		tx.takeBack(before)
 		if err := tx.Exec("ROLLBACK TO w"); err != nil {
 			return err
 		}

@@ -15,6 +15,45 @@ func linesOf(from, to peer.ID) [4]line {
 	return [4]line{{from, to}, {from, ""}, {"", to}, {"", ""}}
 }
 
+// books say what lies here under each line; a line that is empty is not in them.
+type books map[line]Quota
+
+// add enters mails that came, or with negative numbers that went.
+func (b books) add(from, to peer.ID, items int, bytes int64) {
+	for _, l := range linesOf(from, to) {
+		if used := b[l].plus(items, bytes); used.Items == 0 {
+			delete(b, l)
+		} else {
+			b[l] = used
+		}
+	}
+}
+
+// room returns the refusal of the first limit that an item would pass, 0 when there is room.
+func (b books) room(limits Limits, from peer.ID, item wire.MailItem) wire.Verdict {
+	quotas := limits.quotas()
+	for i, l := range linesOf(from, item.To) {
+		if !quotas[i].has(b[l], len(item.Payload)) {
+			return refusals[i]
+		}
+	}
+	return 0
+}
+
+// stats sums the books up.
+func (b books) stats() Stats {
+	s := Stats{Quota: b[line{}]}
+	for l := range b {
+		switch {
+		case l.from == "" && l.to != "":
+			s.Recipients++
+		case l.from != "" && l.to == "":
+			s.Senders++
+		}
+	}
+	return s
+}
+
 // refusals are the verdicts that go with linesOf when an entry is full.
 var refusals = [4]wire.Verdict{
 	wire.VerdictOverSenderQuota, wire.VerdictOverSenderQuota, wire.VerdictOverMailboxQuota, wire.VerdictOverStoreQuota,

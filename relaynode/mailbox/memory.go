@@ -21,7 +21,7 @@ type Memory struct {
 	last  int64
 	boxes map[peer.ID][]stored // by recipient, in the order of Seq
 	ids   map[wire.MailID]struct{}
-	books map[line]Quota
+	books books
 }
 
 type stored struct {
@@ -31,7 +31,7 @@ type stored struct {
 
 // NewMemory returns an empty mailbox. limits is asked at each deposit.
 func NewMemory(limits func() Limits) *Memory {
-	return &Memory{limits: limits, boxes: map[peer.ID][]stored{}, ids: map[wire.MailID]struct{}{}, books: map[line]Quota{}}
+	return &Memory{limits: limits, boxes: map[peer.ID][]stored{}, ids: map[wire.MailID]struct{}{}, books: books{}}
 }
 
 // Deposit implements Store.
@@ -57,28 +57,15 @@ func (m *Memory) deposit(limits Limits, from peer.ID, item wire.MailItem, now ti
 	if _, here := m.ids[id]; here {
 		return wire.VerdictDuplicate
 	}
-	lines, quotas := linesOf(from, item.To), limits.quotas()
-	for i, l := range lines {
-		if !quotas[i].has(m.books[l], len(item.Payload)) {
-			return refusals[i]
-		}
+	if v := m.books.room(limits, from, item); v != 0 {
+		return v
 	}
 	m.last++
 	mail := Mail{Seq: m.last, Mail: wire.Mail{ID: id, From: from, Kind: item.Kind, Payload: slices.Clone(item.Payload)}}
 	m.boxes[item.To] = append(m.boxes[item.To], stored{mail, now.Add(limits.TTL)})
 	m.ids[id] = struct{}{}
-	m.book(from, item.To, 1, int64(len(item.Payload)))
+	m.books.add(from, item.To, 1, int64(len(item.Payload)))
 	return wire.VerdictStored
-}
-
-func (m *Memory) book(from, to peer.ID, items int, bytes int64) {
-	for _, l := range linesOf(from, to) {
-		if used := m.books[l].plus(items, bytes); used.Items == 0 {
-			delete(m.books, l)
-		} else {
-			m.books[l] = used
-		}
-	}
 }
 
 // Pending implements Store.
@@ -138,7 +125,7 @@ func (m *Memory) remove(ctx context.Context, goes func(box peer.ID, s stored) bo
 			}
 			n++
 			delete(m.ids, s.ID)
-			m.book(s.From, to, -1, -int64(len(s.Payload)))
+			m.books.add(s.From, to, -1, -int64(len(s.Payload)))
 			return true
 		})
 		if m.boxes[to] = box; len(box) == 0 {
@@ -155,16 +142,7 @@ func (m *Memory) Stats(ctx context.Context) (Stats, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := Stats{Quota: m.books[line{}]}
-	for l := range m.books {
-		switch {
-		case l.from == "" && l.to != "":
-			s.Recipients++
-		case l.from != "" && l.to == "":
-			s.Senders++
-		}
-	}
-	return s, nil
+	return m.books.stats(), nil
 }
 
 // Check implements Store.
@@ -174,14 +152,12 @@ func (m *Memory) Check(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	counted := map[line]Quota{}
+	counted := books{}
 	ids := 0
 	for to, box := range m.boxes {
 		for _, s := range box {
 			ids++
-			for _, l := range linesOf(s.From, to) {
-				counted[l] = counted[l].plus(1, int64(len(s.Payload)))
-			}
+			counted.add(s.From, to, 1, int64(len(s.Payload)))
 		}
 	}
 	if ids != len(m.ids) {

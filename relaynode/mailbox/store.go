@@ -11,7 +11,7 @@ import (
 
 // Mail is one mail and its place in the order of deposits.
 type Mail struct {
-	// Seq grows with each deposit and is never used twice, not even after the mail is gone.
+	// Seq grows with each deposit. While the store is open it is never used twice, not even after the mail is gone.
 	Seq int64
 	wire.Mail
 }
