@@ -26,7 +26,7 @@ type conclave struct {
 }
 
 // newConclave starts a relay node and members and returns when all send under one session.
-func newConclave(b *testing.B, members int) *conclave {
+func newConclave(b testing.TB, members int) *conclave {
 	b.Helper()
 	group := pkitest.Fast(b, members)
 	ctx, stop := context.WithCancel(context.Background())

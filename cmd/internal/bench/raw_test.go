@@ -13,7 +13,7 @@ import (
 // raw is the baseline as a chat.
 type raw struct{ star *baseline.Star }
 
-func newRaw(b *testing.B, members int) raw {
+func newRaw(b testing.TB, members int) raw {
 	ctx, cancel := context.WithTimeout(b.Context(), patient)
 	defer cancel()
 	star, err := baseline.NewStar(ctx, members)
@@ -22,15 +22,14 @@ func newRaw(b *testing.B, members int) raw {
 	}
 	r := raw{star}
 	b.Cleanup(func() {
-		if err := r.close(); err != nil {
+		if err := star.Close(); err != nil {
 			b.Error(err)
 		}
 	})
 	return r
 }
 
-func (r raw) size() int    { return len(r.star.Members) }
-func (r raw) close() error { return r.star.Close() }
+func (r raw) size() int { return len(r.star.Members) }
 
 func (r raw) send(ctx context.Context, from int, text string) error {
 	return r.star.Members[from].Publish(ctx, []byte(text))

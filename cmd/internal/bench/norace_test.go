@@ -1,0 +1,8 @@
+//go:build !race
+
+package bench
+
+const (
+	manyMembers = 100
+	hubMessages = 600 // half a minute at 20 a second
+)
