@@ -160,8 +160,8 @@ func (t *TopicHandle) options(cfg TopicConfig, g *guard) []pubsub.Option {
 		pubsub.WithValidateWorkers(1), // more let messages of one sender overtake each other
 		pubsub.WithMaxMessageSize(maxTopicRPC),
 		pubsub.WithMaxControlMessageSize(maxTopicControl),
-		pubsub.WithLogger(cfg.Log),
-		pubsub.WithRPCLogger(cfg.Log),
+		pubsub.WithLogger(libraryLog(cfg.Log)),
+		pubsub.WithRPCLogger(libraryLog(cfg.Log)),
 		pubsub.WithRawTracer(&topicTracer{drops: t.drops, peers: t.peers}),
 	}
 	if !cfg.Defences.NoInspector {

@@ -1,0 +1,28 @@
+package overlay
+
+import (
+	"context"
+	"log/slog"
+)
+
+// libraryLog returns a logger for the library's own lines. The library warns of what it finds odd about our settings
+// (no tags for delivery, say) and tells of its life at info level; an operator gets its errors only, unless he asks for
+// debug.
+func libraryLog(log *slog.Logger) *slog.Logger { return slog.New(&libraryHandler{log.Handler()}) }
+
+type libraryHandler struct{ slog.Handler }
+
+// Enabled lets errors through, and everything at debug level.
+func (h *libraryHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.Handler.Enabled(ctx, level) && (level >= slog.LevelError || h.Handler.Enabled(ctx, slog.LevelDebug))
+}
+
+// WithAttrs keeps the filter.
+func (h *libraryHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &libraryHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup keeps the filter.
+func (h *libraryHandler) WithGroup(name string) slog.Handler {
+	return &libraryHandler{h.Handler.WithGroup(name)}
+}
