@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"conclave/cmd/internal/cli"
+	"conclave/node"
+	"conclave/pki"
+)
+
+// maxLine is the longest line of input in bytes: the longest text with every character escaped in json.
+const maxLine = 256 << 10
+
+// inputEnd says how the input ended.
+type inputEnd int
+
+const (
+	inputEOF  inputEnd = iota // there is no more
+	inputQuit                 // somebody asked to leave
+)
+
+// errQuit is returned by a line that asks to leave.
+var errQuit = errors.New("quit")
+
+// screen is the printer, shared by events and commands.
+type screen struct {
+	mu      sync.Mutex
+	printer printer
+}
+
+func (s *screen) print(e node.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.printer.print(e)
+}
+
+func (s *screen) who(w node.Who) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.printer.who(w)
+}
+
+// newPrinter returns the printer that the flags ask for.
+func newPrinter(env *cli.Env, f flags) (printer, error) {
+	switch f.ui {
+	case "auto", "plain":
+		return &plainPrinter{out: env.Out, aside: env.Err, log: env.Log, showKey: f.showKey}, nil
+	case "json":
+		return &jsonPrinter{out: env.Out, showKey: f.showKey}, nil
+	case "tui", "web":
+		return nil, cli.WithHint(cli.Usagef("--ui %s is not in this version", f.ui), "use --ui plain or --ui json")
+	}
+	return nil, cli.WithHint(cli.Usagef("--ui %q is not known", f.ui), "use --ui auto, plain or json")
+}
+
+// read does what each line of input says, until there is none.
+func (s *session) read(ctx context.Context) inputEnd {
+	in := bufio.NewReaderSize(s.env.In, maxLine)
+	for {
+		line, err := readLine(in)
+		if err == nil && ctx.Err() == nil {
+			err = s.line(ctx, line)
+			if err != nil && !errors.Is(err, errQuit) {
+				s.complain(err)
+				continue
+			}
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, errTooLong):
+			s.complain(err)
+		case errors.Is(err, errQuit):
+			return inputQuit
+		default:
+			return inputEOF
+		}
+	}
+}
+
+var errTooLong = fmt.Errorf("a line of input is longer than %d bytes", maxLine)
+
+// readLine returns the next line without its end. A line that is too long is read to its end and is errTooLong.
+func readLine(in *bufio.Reader) (string, error) {
+	line, more, err := in.ReadLine()
+	if err != nil {
+		return "", err
+	}
+	text := string(line)
+	if !more {
+		return text, nil
+	}
+	for more && err == nil {
+		_, more, err = in.ReadLine()
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	return "", errTooLong
+}
+
+func (s *session) line(ctx context.Context, line string) error {
+	if s.json {
+		return s.jsonLine(ctx, line)
+	}
+	return s.plainLine(ctx, line)
+}
+
+// complain says on the screen what is wrong with a line.
+func (s *session) complain(err error) {
+	if s.json {
+		_ = s.screen.print(node.Problem{At: node.At{Time: time.Now()}, Text: err.Error()}) // a gone output ends the run elsewhere
+		return
+	}
+	s.env.Log.Warn(err.Error())
+}
+
+// plainLine sends a line or does what its command says.
+func (s *session) plainLine(ctx context.Context, line string) error {
+	line = strings.ToValidUTF8(line, "\ufffd")
+	switch {
+	case strings.TrimSpace(line) == "":
+		return nil
+	case strings.HasPrefix(line, "//"):
+		line = line[1:]
+	case strings.HasPrefix(line, "/"):
+		return s.command(ctx, strings.TrimSpace(line[1:]))
+	}
+	_, err := s.node.SendWait(ctx, line)
+	return err
+}
+
+// request is one line of json input.
+type request struct {
+	Send    *string `json:"send"`
+	Command string  `json:"command"`
+}
+
+func (s *session) jsonLine(ctx context.Context, line string) error {
+	if strings.TrimSpace(line) == "" {
+		return nil
+	}
+	var r request
+	d := json.NewDecoder(strings.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return fmt.Errorf("a line of input is not a request: %w", err)
+	}
+	switch {
+	case r.Send != nil && r.Command == "":
+		_, err := s.node.SendWait(ctx, *r.Send)
+		return err
+	case r.Command != "" && r.Send == nil:
+		return s.command(ctx, r.Command)
+	}
+	return errors.New(`a line of input is {"send":"text"} or {"command":"name"}`)
+}
+
+const help = `/who      members, who is there and who holds the key
+/rekey    agree on a new key
+/verify   codes to compare with the others, by voice or in person
+/quit     send what waits, then leave
+/help     this list
+//text    send a line that begins with /
+`
+
+// command does what a command line or a json command says.
+func (s *session) command(ctx context.Context, name string) error {
+	switch name {
+	case "who":
+		w, err := s.node.Who(ctx)
+		if err != nil {
+			return err
+		}
+		return s.screen.who(w)
+	case "verify":
+		w, err := s.node.Who(ctx)
+		if err != nil {
+			return err
+		}
+		if s.json {
+			return s.screen.who(w)
+		}
+		return s.aside(codes(w))
+	case "rekey":
+		return s.node.Rekey(ctx)
+	case "quit":
+		return errQuit
+	case "help":
+		return s.aside(help)
+	}
+	return fmt.Errorf("the command %q is not known; /help lists them", visible(name))
+}
+
+// aside writes what a command asked for: not to stdout, which carries the contract's lines only.
+func (s *session) aside(text string) error {
+	_, err := io.WriteString(s.env.Err, text)
+	return err
+}
+
+// describe is what /who shows.
+func describe(w node.Who) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s in group %s, roster %d", w.Self, w.Group, w.RosterVersion)
+	if w.Fingerprint != "" {
+		fmt.Fprintf(&b, ", Kabc = %s", w.Fingerprint)
+	} else {
+		b.WriteString(", no key yet")
+	}
+	if w.Waiting > 0 {
+		fmt.Fprintf(&b, ", %d messages not sent yet", w.Waiting)
+	}
+	b.WriteString("\n")
+	for _, m := range w.Members {
+		there, key := "away", ""
+		if m.Online {
+			there = "here"
+		}
+		if m.Path != "" {
+			there += " (" + string(m.Path) + ")"
+		}
+		if m.Confirmed {
+			key = "has the key"
+		}
+		fmt.Fprintf(&b, "  %-32s %-14s %s\n", m.Role, there, key)
+	}
+	for _, l := range w.Links {
+		fmt.Fprintf(&b, "  relay node %s: %s", l.Relay, l.State)
+		if l.Reason != "" {
+			fmt.Fprintf(&b, " (%s)", visible(l.Reason))
+		}
+		b.WriteString("\n")
+	}
+	if warning := pki.Warning("the roster", w.RosterExpires, time.Now()); warning != "" {
+		b.WriteString("  " + warning + "\n")
+	}
+	return b.String()
+}
+
+// codes is what /verify shows.
+func codes(w node.Who) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "group code, the same for everybody:\n  %s\n", w.GroupCode)
+	for _, m := range w.Members {
+		if m.PairCode != "" {
+			fmt.Fprintf(&b, "code with %s, the same on both sides:\n  %s\n", m.Role, m.PairCode)
+		}
+	}
+	return b.String()
+}

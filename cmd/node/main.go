@@ -1,0 +1,39 @@
+package main
+
+import (
+	"conclave/cmd/internal/cli"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { cli.Main("node", newCommand()) }
+
+// flags are the settings of one run.
+type flags struct {
+	role    string
+	relay   []string
+	listen  []string
+	ui      string
+	showKey bool
+	stay    bool
+}
+
+func newCommand() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "node",
+		Short: "Run a member of a group",
+		Long:  "Runs a member of a group: agrees on the group's key with the others, sends the lines it reads, shows what they send.",
+		Args:  cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&f.role, "role", "", "which member this is (default: the home's only one)")
+	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "multiaddr of a relay node, repeatable (default: the roster's)")
+	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to accept connections on, repeatable (default: none)")
+	cmd.Flags().StringVar(&f.ui, "ui", "auto", "auto, plain or json; tui and web are not in this version")
+	cmd.Flags().BoolVar(&f.showKey, "show-key", false, "print Kabc itself, for a demonstration")
+	cmd.Flags().BoolVar(&f.stay, "stay", false, "keep running after the end of input")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return serve(cmd.Context(), cli.From(cmd.Context()), f)
+	}
+	return cmd
+}
