@@ -24,7 +24,8 @@ const (
 	defaultQueue    = 1024        // writes that may wait
 	defaultGroup    = 256         // most writes in one commit
 	defaultLockWait = time.Second // how long Open waits for a predecessor that is about to exit
-	eraseCheckpoint = 64          // pages (of 4 KiB) of log after which an erasing database is tidied
+	checkpoint      = 4000        // pages (of 4 KiB) of log after which it is moved into the database
+	eraseCheckpoint = 64          // the same when what was deleted shall be gone soon
 	folderMode      = fs.FileMode(0o700)
 	fileMode        = fs.FileMode(0o600)
 )
@@ -142,9 +143,12 @@ func (c *conn) configure(opts Options) error {
 		return err
 	}
 	script := "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;"
+	pages := checkpoint
 	if opts.Erase {
-		script += fmt.Sprintf("PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = %d;", eraseCheckpoint)
+		script += "PRAGMA secure_delete = ON;"
+		pages = eraseCheckpoint
 	}
+	script += fmt.Sprintf("PRAGMA wal_autocheckpoint = %d;", pages)
 	if err := c.raw.Exec(script); err != nil {
 		return err
 	}

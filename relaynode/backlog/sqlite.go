@@ -3,42 +3,41 @@ package backlog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"conclave/overlay/durable"
 )
 
-// Schema returns the tables of the backlog, to be given to durable.Open.
-//
-// A chain's runs never overlap. The books have one row for each signer, the totals their sums.
+// Schema returns the tables of the backlog, to be given to durable.Open. A chain's runs never overlap. What can be
+// counted from the tables is counted when the store is first used, and kept in memory from then on.
 func Schema() durable.Schema {
 	return durable.Schema{Name: "backlog", Steps: []string{`
+CREATE TABLE backlog_signer (
+	signer INTEGER PRIMARY KEY,
+	id     BLOB NOT NULL UNIQUE
+);
 CREATE TABLE backlog_batch (
-	seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+	seq     INTEGER PRIMARY KEY,
 	id      BLOB NOT NULL UNIQUE,
-	signer  BLOB NOT NULL,
+	signer  INTEGER NOT NULL,
 	control INTEGER NOT NULL,
+	size    INTEGER NOT NULL,
 	at      INTEGER NOT NULL, -- Unix time in milliseconds
 	data    BLOB NOT NULL
 );
-CREATE INDEX backlog_by_signer ON backlog_batch (signer, seq);
+CREATE INDEX backlog_by_signer ON backlog_batch (signer, seq, size);
 CREATE INDEX backlog_by_age ON backlog_batch (at);
 CREATE INDEX backlog_control ON backlog_batch (seq) WHERE control = 1;
 CREATE TABLE backlog_chain (
-	chain    INTEGER PRIMARY KEY AUTOINCREMENT,
-	prefix   BLOB NOT NULL,
-	sender   INTEGER NOT NULL,
-	start    INTEGER NOT NULL,
-	signer   BLOB NOT NULL,
-	low      INTEGER NOT NULL,
-	high     INTEGER NOT NULL,
-	revision INTEGER NOT NULL,
+	chain  INTEGER PRIMARY KEY,
+	prefix BLOB NOT NULL,
+	sender INTEGER NOT NULL,
+	start  INTEGER NOT NULL,
+	signer INTEGER NOT NULL,
 	UNIQUE (prefix, sender, start, signer)
 );
-CREATE INDEX backlog_by_revision ON backlog_chain (revision);
 CREATE TABLE backlog_run (
 	chain INTEGER NOT NULL,
 	first INTEGER NOT NULL,
@@ -46,21 +45,7 @@ CREATE TABLE backlog_run (
 	seq   INTEGER NOT NULL,
 	PRIMARY KEY (chain, first)
 ) WITHOUT ROWID;
-CREATE INDEX backlog_run_by_batch ON backlog_run (seq);
-CREATE TABLE backlog_books (
-	signer  BLOB PRIMARY KEY,
-	batches INTEGER NOT NULL,
-	bytes   INTEGER NOT NULL,
-	chains  INTEGER NOT NULL,
-	oldest  INTEGER NOT NULL -- seq
-) WITHOUT ROWID;
-CREATE TABLE backlog_totals (
-	revision INTEGER NOT NULL,
-	batches  INTEGER NOT NULL,
-	bytes    INTEGER NOT NULL,
-	signers  INTEGER NOT NULL
-);
-INSERT INTO backlog_totals VALUES (0, 0, 0, 0);`}}
+CREATE INDEX backlog_run_by_batch ON backlog_run (seq);`}}
 }
 
 // SQLite is a backlog in a durable database, which it may share with others. Closing the database is its owner's affair.
@@ -68,10 +53,38 @@ type SQLite struct {
 	db      *durable.DB
 	limits  Limits
 	dropped atomic.Int64
+
+	// state is touched only inside the database's reads and writes, of which one runs at a time.
+	state *state
 }
 
 // NewSQLite returns the backlog in db, which was opened with Schema.
 func NewSQLite(db *durable.DB, limits Limits) *SQLite { return &SQLite{db: db, limits: limits} }
+
+// write runs a change of the log in one transaction. Everything it touches gets the next revision.
+func (s *SQLite) write(ctx context.Context, doing string, fn func(w *writer) error) error {
+	return s.run(ctx, s.db.Write, doing, func(tx *durable.Tx, st *state) error {
+		st.revision++
+		return fn(&writer{tx: tx, state: st, limits: s.limits})
+	})
+}
+
+func (s *SQLite) run(ctx context.Context, in func(context.Context, func(*durable.Tx) error) error, doing string, fn func(*durable.Tx, *state) error) error {
+	err := in(ctx, func(tx *durable.Tx) error {
+		if s.state == nil {
+			st, err := load(tx)
+			if err != nil {
+				return err
+			}
+			s.state = st
+		}
+		return fn(tx, s.state)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
 
 // Append implements Store.
 func (s *SQLite) Append(ctx context.Context, batches []Entry, now time.Time) ([]bool, error) {
@@ -84,7 +97,7 @@ func (s *SQLite) Append(ctx context.Context, batches []Entry, now time.Time) ([]
 	}
 	added := make([]bool, len(batches))
 	var dropped int64
-	err := s.change(ctx, func(w *writer) (err error) {
+	err := s.write(ctx, "appending to the backlog", func(w *writer) (err error) {
 		for i, e := range batches {
 			if added[i], err = w.append(e, runs[i], now); err != nil {
 				return err
@@ -94,61 +107,37 @@ func (s *SQLite) Append(ctx context.Context, batches []Entry, now time.Time) ([]
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("appending to the backlog: %w", err)
+		return nil, err
 	}
 	s.dropped.Add(dropped)
 	return added, nil
 }
 
-// change runs a change of the log in one transaction. Everything it touches gets the next revision.
-func (s *SQLite) change(ctx context.Context, fn func(w *writer) error) error {
-	return s.db.Write(ctx, func(tx *durable.Tx) error {
-		w := &writer{tx: tx, limits: s.limits, known: map[Chain]head{}}
-		if _, err := tx.One([]any{&w.revision, &w.batches, &w.bytes, &w.signers}, "SELECT revision, batches, bytes, signers FROM backlog_totals"); err != nil {
-			return err
-		}
-		w.revision++
-		if err := fn(w); err != nil {
-			return err
-		}
-		return tx.Exec("UPDATE backlog_totals SET revision = ?, batches = ?, bytes = ?, signers = ?", w.revision, w.batches, w.bytes, w.signers)
-	})
-}
-
 // Heads implements Store.
-func (s *SQLite) Heads(ctx context.Context, since int64) ([]Head, int64, error) {
-	var heads []Head
-	var revision int64
-	err := s.db.Read(ctx, func(tx *durable.Tx) error {
-		if _, err := tx.One([]any{&revision}, "SELECT revision FROM backlog_totals"); err != nil {
-			return err
-		}
-		for row, err := range tx.Rows("SELECT prefix, sender, start, signer, low, high FROM backlog_chain WHERE revision > ? ORDER BY prefix, sender, start, signer", since) {
-			if err != nil {
-				return err
+func (s *SQLite) Heads(ctx context.Context, since int64) (heads []Head, revision int64, err error) {
+	err = s.run(ctx, s.db.Read, "reading the backlog's heads", func(_ *durable.Tx, st *state) error {
+		for c, h := range st.chains {
+			if h.revision > since {
+				heads = append(heads, Head{Chain: c, Low: h.low, High: h.high})
 			}
-			h := Head{Low: uint32(row.Int64(4)), High: uint32(row.Int64(5))}
-			copy(h.Prefix[:], row.Blob(0))
-			h.Sender, h.Start, h.Signer = uint16(row.Int64(1)), uint32(row.Int64(2)), peer.ID(row.Blob(3))
-			heads = append(heads, h)
 		}
+		revision = st.revision
 		return nil
 	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("reading the backlog's heads: %w", err)
-	}
-	return heads, revision, nil
+	slices.SortFunc(heads, func(a, b Head) int { return a.compare(b.Chain) })
+	return heads, revision, err
 }
 
 // Fetch implements Store.
 func (s *SQLite) Fetch(ctx context.Context, r Range, maxBytes int) ([][]byte, bool, error) {
 	p := page{max: maxBytes}
 	err := s.gather(ctx, &p, `
-		SELECT b.seq, b.data FROM backlog_chain c JOIN backlog_run r ON r.chain = c.chain JOIN backlog_batch b ON b.seq = r.seq
-		WHERE c.prefix = ?1 AND c.sender = ?2 AND c.start = ?3 AND (c.signer = ?4 OR ?4 = x'')
+		SELECT b.seq, b.data FROM backlog_chain c JOIN backlog_signer g ON g.signer = c.signer
+			JOIN backlog_run r ON r.chain = c.chain JOIN backlog_batch b ON b.seq = r.seq
+		WHERE c.prefix = ?1 AND c.sender = ?2 AND c.start = ?3 AND (g.id = ?4 OR ?4 = x'')
 			AND r.first BETWEEN coalesce((SELECT max(first) FROM backlog_run WHERE chain = c.chain AND first <= ?5), ?5) AND ?6
 			AND r.last >= ?5 AND ?6 >= ?5
-		ORDER BY r.first, c.signer`,
+		ORDER BY r.first, g.id`,
 		r.Prefix[:], r.Sender, r.Start, []byte(r.Signer), r.From, r.To)
 	return p.batches, p.more, err
 }
@@ -162,7 +151,7 @@ func (s *SQLite) Control(ctx context.Context, after int64, maxBytes int) ([][]by
 
 // gather runs a query for (seq, data) until the page is full.
 func (s *SQLite) gather(ctx context.Context, p *page, query string, args ...any) error {
-	err := s.db.Read(ctx, func(tx *durable.Tx) error {
+	return s.run(ctx, s.db.Read, "reading the backlog", func(tx *durable.Tx, _ *state) error {
 		for row, err := range tx.Rows(query, args...) {
 			if err != nil {
 				return err
@@ -173,10 +162,6 @@ func (s *SQLite) gather(ctx context.Context, p *page, query string, args ...any)
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("reading the backlog: %w", err)
-	}
-	return nil
 }
 
 // Expire implements Store.
@@ -184,12 +169,12 @@ func (s *SQLite) Expire(ctx context.Context, now time.Time) (int, error) {
 	const portion = 500 // others wait for the writer too
 	for all := 0; ; {
 		n := 0
-		err := s.change(ctx, func(w *writer) (err error) {
+		err := s.write(ctx, "expiring the backlog", func(w *writer) (err error) {
 			n, err = w.expire(now, portion)
 			return err
 		})
 		if err != nil {
-			return all, fmt.Errorf("expiring the backlog: %w", err)
+			return all, err
 		}
 		if all += n; n < portion {
 			return all, nil
@@ -198,14 +183,12 @@ func (s *SQLite) Expire(ctx context.Context, now time.Time) (int, error) {
 }
 
 // Stats implements Store.
-func (s *SQLite) Stats(ctx context.Context) (Stats, error) {
-	st := Stats{Dropped: s.dropped.Load()}
-	err := s.db.Read(ctx, func(tx *durable.Tx) error {
-		_, err := tx.One([]any{&st.Batches, &st.Bytes, &st.Chains, &st.Signers},
-			"SELECT batches, bytes, (SELECT count(*) FROM backlog_chain), signers FROM backlog_totals")
-		return err
+func (s *SQLite) Stats(ctx context.Context) (stats Stats, err error) {
+	err = s.run(ctx, s.db.Read, "counting the backlog", func(_ *durable.Tx, st *state) error {
+		stats = Stats{Batches: st.total.batches, Bytes: st.total.bytes, Chains: len(st.chains), Signers: len(st.books), Dropped: s.dropped.Load()}
+		return nil
 	})
-	return st, err
+	return stats, err
 }
 
 // Check implements Store.
@@ -213,7 +196,7 @@ func (s *SQLite) Check(ctx context.Context) error {
 	if err := s.db.Check(ctx); err != nil {
 		return err
 	}
-	return s.db.Read(ctx, func(tx *durable.Tx) error {
+	return s.run(ctx, s.db.Read, "checking the backlog", func(tx *durable.Tx, st *state) error {
 		for _, c := range checks {
 			var wrong int
 			if _, err := tx.One([]any{&wrong}, "SELECT count(*) FROM ("+c.query+")"); err != nil {
@@ -223,18 +206,20 @@ func (s *SQLite) Check(ctx context.Context) error {
 				return fmt.Errorf("the backlog's %s differ from its batches in %d places", c.what, wrong)
 			}
 		}
-		return nil
+		now, err := load(tx)
+		if err != nil {
+			return err
+		}
+		return st.compare(now)
 	})
 }
 
 // checks are queries that find nothing in a log that is sound.
 var checks = [...]struct{ what, query string }{
-	{"books", `SELECT signer, count(*), sum(length(data)), min(seq) FROM backlog_batch GROUP BY signer
-		EXCEPT SELECT signer, batches, bytes, oldest FROM backlog_books`},
-	{"books", `SELECT signer FROM backlog_books EXCEPT SELECT signer FROM backlog_batch`},
-	{"totals", `SELECT batches, bytes, signers FROM backlog_totals EXCEPT SELECT total(batches), total(bytes), count(*) FROM backlog_books`},
-	{"chains", `SELECT chain, low, high FROM backlog_chain EXCEPT SELECT chain, min(first), max(last) FROM backlog_run GROUP BY chain`},
-	{"chain counts", `SELECT signer, chains FROM backlog_books WHERE chains > 0 EXCEPT SELECT signer, count(*) FROM backlog_chain GROUP BY signer`},
+	{"sizes", `SELECT seq FROM backlog_batch WHERE size <> length(data)`},
+	{"signers", `SELECT signer FROM backlog_batch EXCEPT SELECT signer FROM backlog_signer`},
+	{"chains", `SELECT chain FROM backlog_chain EXCEPT SELECT chain FROM backlog_run`},
+	{"chains", `SELECT chain FROM backlog_run EXCEPT SELECT chain FROM backlog_chain`},
 	{"runs", `SELECT seq FROM backlog_run EXCEPT SELECT seq FROM backlog_batch WHERE control = 0`},
 	{"runs", `SELECT seq FROM backlog_batch WHERE control = 0 EXCEPT SELECT seq FROM backlog_run`},
 	{"runs", `SELECT a.chain FROM backlog_run a JOIN backlog_run b ON a.chain = b.chain AND a.first < b.first AND a.last >= b.first`},

@@ -62,7 +62,8 @@ type Store interface {
 	Append(ctx context.Context, batches []Entry, now time.Time) (added []bool, err error)
 
 	// Heads returns the heads that changed after a revision, and the revision up to which they are told. Revision 0
-	// asks for all. A chain that is gone entirely is told only by its absence from a full answer.
+	// asks for all. Revisions count from when the store was opened. A chain that is gone entirely is told only by its
+	// absence from a full answer.
 	Heads(ctx context.Context, since int64) (heads []Head, revision int64, err error)
 
 	// Fetch returns the batches that hold a frame of the range, in the order of their counters, at most maxBytes of
@@ -70,7 +71,8 @@ type Store interface {
 	Fetch(ctx context.Context, r Range, maxBytes int) (batches [][]byte, more bool, err error)
 
 	// Control returns control batches in the order in which they came, from after the given place, at most maxBytes
-	// but always one, and the place up to which they were returned. More says that the answer was cut short.
+	// but always one, and the place up to which they were returned. More says that the answer was cut short. Places are
+	// good while the store is open.
 	Control(ctx context.Context, after int64, maxBytes int) (batches [][]byte, place int64, more bool, err error)
 
 	// Expire drops what is too old and returns how many batches that were.

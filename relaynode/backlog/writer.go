@@ -10,70 +10,61 @@ import (
 
 // writer is one change of the log inside one transaction.
 type writer struct {
-	tx     *durable.Tx
-	limits Limits
-
-	revision, batches, bytes, signers int64 // the totals, written back when the change is done
-	dropped                           int64
-	known                             map[Chain]head // chains that were looked up
-}
-
-// head is a chain's row: no row when id is 0.
-type head struct {
-	id        int64
-	low, high uint32
+	*state
+	tx      *durable.Tx
+	limits  Limits
+	dropped int64
 }
 
 func (w *writer) append(e Entry, runs []run, now time.Time) (bool, error) {
-	here, err := w.tx.One(nil, "SELECT 1 FROM backlog_batch WHERE id = ?", e.ID[:])
-	if err != nil || here {
-		return false, err
-	}
 	fresh, err := w.fresh(runs)
 	if err != nil || len(e.Frames) > 0 && len(fresh) == 0 {
-		return false, err // every frame of it is here, in other batches of the same signer
+		return false, err // every frame of it is here, in this batch or in others of the same signer
 	}
-	if err := w.tx.Exec("INSERT INTO backlog_batch (id, signer, control, at, data) VALUES (?, ?, ?, ?, ?)",
-		e.ID[:], []byte(e.Signer), len(e.Frames) == 0, now.UnixMilli(), e.Data); err != nil {
+	signer, err := w.number(e.Signer)
+	if err != nil {
 		return false, err
 	}
-	seq := w.tx.LastID()
-	chains := 0
+	seq := w.last + 1
+	if err := w.tx.Exec("INSERT INTO backlog_batch (seq, id, signer, control, size, at, data) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+		seq, e.ID[:], signer, len(e.Frames) == 0, len(e.Data), now.UnixMilli(), e.Data); err != nil || w.tx.Changes() == 0 {
+		return false, err
+	}
+	w.last = seq
+	delta := book{batches: 1, bytes: int64(len(e.Data)), oldest: seq}
+	if b, known := w.books[e.Signer]; known {
+		delta.oldest = b.oldest
+	}
 	for _, r := range fresh {
-		begun, err := w.index(r, seq)
+		begun, err := w.index(r, signer, seq)
 		if err != nil {
 			return false, err
 		}
-		chains += begun
+		delta.chains += begun
 	}
-	if err := w.book(e, seq, chains); err != nil {
-		return false, err
-	}
+	w.book(w.tx, e.Signer, delta)
 	return true, w.makeRoom(e.Signer)
 }
 
-// book enters a batch and the chains it began in the books and the totals.
-func (w *writer) book(e Entry, seq int64, chains int) error {
-	w.batches++
-	w.bytes += int64(len(e.Data))
-	if err := w.tx.Exec("UPDATE backlog_books SET batches = batches + 1, bytes = bytes + ?2, chains = chains + ?3 WHERE signer = ?1",
-		[]byte(e.Signer), len(e.Data), chains); err != nil || w.tx.Changes() > 0 {
-		return err
+// number returns a signer's number, a new one for a new signer.
+func (w *writer) number(id peer.ID) (int64, error) {
+	if n, known := w.numbers[id]; known {
+		return n, nil
 	}
-	w.signers++
-	return w.tx.Exec("INSERT INTO backlog_books (signer, batches, bytes, chains, oldest) VALUES (?, 1, ?, ?, ?)",
-		[]byte(e.Signer), len(e.Data), chains, seq)
+	if err := w.tx.Exec("INSERT INTO backlog_signer (id) VALUES (?)", []byte(id)); err != nil {
+		return 0, err
+	}
+	n := w.tx.LastID()
+	put(w.tx, w.numbers, id, n)
+	return n, nil
 }
 
 // fresh returns what of a batch's runs the log does not hold yet.
 func (w *writer) fresh(runs []run) ([]run, error) {
 	var fresh []run
 	for _, r := range runs {
-		h, err := w.head(r.chain)
-		if err != nil {
-			return nil, err
-		}
-		if h.id == 0 || r.first > h.high || r.last < h.low {
+		h, known := w.chains[r.chain]
+		if !known || r.first > h.high || r.last < h.low {
 			fresh = append(fresh, r)
 			continue
 		}
@@ -86,17 +77,6 @@ func (w *writer) fresh(runs []run) ([]run, error) {
 		}
 	}
 	return fresh, nil
-}
-
-func (w *writer) head(c Chain) (head, error) {
-	if h, known := w.known[c]; known {
-		return h, nil
-	}
-	var h head
-	_, err := w.tx.One([]any{&h.id, &h.low, &h.high}, "SELECT chain, low, high FROM backlog_chain WHERE prefix = ? AND sender = ? AND start = ? AND signer = ?",
-		c.Prefix[:], c.Sender, c.Start, []byte(c.Signer))
-	w.known[c] = h
-	return h, err
 }
 
 // overlaps returns a chain's runs that meet a span. Of those that begin before it only the last can.
@@ -113,111 +93,121 @@ func (w *writer) overlaps(chain int64, s span) ([]span, error) {
 	return spans, nil
 }
 
-// index enters a run of the batch seq and its chain. It returns 1 when the chain is new.
-func (w *writer) index(r run, seq int64) (int, error) {
-	h, err := w.head(r.chain)
-	if err != nil {
-		return 0, err
-	}
+// index enters a run of the batch seq, and its chain. It returns 1 when the chain is new.
+func (w *writer) index(r run, signer, seq int64) (int, error) {
+	h, known := w.chains[r.chain]
 	begun := 0
-	if h.id != 0 {
+	if known {
 		h.low, h.high = min(h.low, r.first), max(h.high, r.last)
-		err = w.tx.Exec("UPDATE backlog_chain SET low = ?, high = ?, revision = ? WHERE chain = ?", h.low, h.high, w.revision, h.id)
 	} else {
 		begun = 1
-		err = w.tx.Exec("INSERT INTO backlog_chain (prefix, sender, start, signer, low, high, revision) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			r.chain.Prefix[:], r.chain.Sender, r.chain.Start, []byte(r.chain.Signer), r.first, r.last, w.revision)
-		h = head{w.tx.LastID(), r.first, r.last}
+		if err := w.tx.Exec("INSERT INTO backlog_chain (prefix, sender, start, signer) VALUES (?, ?, ?, ?)",
+			r.chain.Prefix[:], r.chain.Sender, r.chain.Start, signer); err != nil {
+			return 0, err
+		}
+		h = head{id: w.tx.LastID(), low: r.first, high: r.last}
 	}
-	if err != nil {
-		return 0, err
-	}
-	w.known[r.chain] = h
+	h.revision = w.revision
+	put(w.tx, w.chains, r.chain, h)
 	return begun, w.tx.Exec("INSERT INTO backlog_run (chain, first, last, seq) VALUES (?, ?, ?, ?)", h.id, r.first, r.last, seq)
 }
 
 // makeRoom drops batches until the log is within its limits again.
 func (w *writer) makeRoom(by peer.ID) error {
 	for {
-		seq, err := w.victim(by)
-		if err != nil || seq == 0 {
-			return err
+		signer, found := w.victim(by)
+		if !found {
+			return nil
 		}
-		if err := w.drop(seq); err != nil {
+		if err := w.drop(w.books[signer].oldest); err != nil {
 			return err
 		}
 		w.dropped++
 	}
 }
 
-// victim returns the next batch to drop, 0 when there is room.
-func (w *writer) victim(by peer.ID) (int64, error) {
-	var seq int64
-	found, err := w.tx.One([]any{&seq}, "SELECT oldest FROM backlog_books WHERE signer = ? AND chains > ?", []byte(by), w.limits.Chains)
-	if err != nil || found {
-		return seq, err
+// victim returns the signer whose oldest batch is the next to drop, if there has to be one.
+func (w *writer) victim(by peer.ID) (signer peer.ID, found bool) {
+	if w.books[by].chains > w.limits.Chains {
+		return by, true
 	}
-	switch {
-	case w.bytes > w.limits.Bytes:
-		_, err = w.tx.One([]any{&seq}, "SELECT min(oldest) FROM backlog_books WHERE bytes * ? > ?", w.signers, w.limits.Bytes)
-	case w.batches > int64(w.limits.Batches):
-		_, err = w.tx.One([]any{&seq}, "SELECT min(oldest) FROM backlog_books WHERE batches * ? > ?", w.signers, w.limits.Batches)
+	byBytes, byCount := w.total.bytes > w.limits.Bytes, w.total.batches > w.limits.Batches
+	if !byBytes && !byCount {
+		return "", false
 	}
-	return seq, err
+	n := len(w.books)
+	for id, b := range w.books {
+		over := byBytes && b.bytes*int64(n) > w.limits.Bytes || !byBytes && b.batches*n > w.limits.Batches
+		if over && (!found || b.oldest < w.books[signer].oldest) {
+			signer, found = id, true
+		}
+	}
+	return signer, found
 }
 
-// drop deletes a batch, its runs, and what the chains and the books say of it.
+// drop deletes a batch and its runs.
 func (w *writer) drop(seq int64) error {
-	clear(w.known)
-	var signer []byte
-	var size int64
-	if _, err := w.tx.One([]any{&signer, &size}, "SELECT signer, length(data) FROM backlog_batch WHERE seq = ?", seq); err != nil {
-		return err
-	}
-	var chains []int64
-	for row, err := range w.tx.Rows("SELECT DISTINCT chain FROM backlog_run WHERE seq = ?", seq) {
+	var number int64
+	delta := book{batches: -1}
+	for row, err := range w.tx.Rows("DELETE FROM backlog_batch WHERE seq = ? RETURNING signer, size", seq) {
 		if err != nil {
 			return err
 		}
-		chains = append(chains, row.Int64(0))
+		number, delta.bytes = row.Int64(0), -row.Int64(1)
 	}
-	if err := w.tx.Exec("DELETE FROM backlog_run WHERE seq = ?", seq); err != nil {
+	var id []byte
+	if _, err := w.tx.One([]any{&id}, "SELECT id FROM backlog_signer WHERE signer = ?", number); err != nil {
 		return err
 	}
-	if err := w.tx.Exec("DELETE FROM backlog_batch WHERE seq = ?", seq); err != nil {
+	if _, err := w.tx.One([]any{&delta.oldest}, "SELECT seq FROM backlog_batch WHERE signer = ? ORDER BY seq LIMIT 1", number); err != nil {
 		return err
 	}
-	gone := 0
-	for _, chain := range chains {
-		n, err := w.shorten(chain)
+	chains, err := w.dropRuns(seq, peer.ID(id))
+	if err != nil {
+		return err
+	}
+	for chain, c := range chains {
+		gone, err := w.shorten(chain, c)
 		if err != nil {
 			return err
 		}
-		gone += n
+		delta.chains -= gone
 	}
-	if err := w.tx.Exec(`UPDATE backlog_books SET batches = batches - 1, bytes = bytes - ?2, chains = chains - ?3,
-		oldest = coalesce((SELECT min(seq) FROM backlog_batch WHERE signer = ?1), 0) WHERE signer = ?1`, signer, size, gone); err != nil {
-		return err
+	w.book(w.tx, peer.ID(id), delta)
+	return nil
+}
+
+// dropRuns deletes a batch's runs and returns the chains that they were of, by number.
+func (w *writer) dropRuns(seq int64, signer peer.ID) (map[int64]Chain, error) {
+	chains := map[int64]Chain{}
+	for row, err := range w.tx.Rows(`SELECT c.chain, c.prefix, c.sender, c.start FROM backlog_run r JOIN backlog_chain c ON c.chain = r.chain WHERE r.seq = ?`, seq) {
+		if err != nil {
+			return nil, err
+		}
+		c := Chain{Sender: uint16(row.Int64(2)), Start: uint32(row.Int64(3)), Signer: signer}
+		copy(c.Prefix[:], row.Blob(1))
+		chains[row.Int64(0)] = c
 	}
-	w.batches--
-	w.bytes -= size
-	err := w.tx.Exec("DELETE FROM backlog_books WHERE signer = ? AND batches = 0", signer)
-	w.signers -= int64(w.tx.Changes())
-	return err
+	return chains, w.tx.Exec("DELETE FROM backlog_run WHERE seq = ?", seq)
 }
 
 // shorten sets a chain's head after runs went. It returns 1 when nothing of the chain is left.
-func (w *writer) shorten(chain int64) (int, error) {
-	if err := w.tx.Exec(`UPDATE backlog_chain SET revision = ?2,
-		low = (SELECT first FROM backlog_run WHERE chain = ?1 ORDER BY first LIMIT 1),
-		high = (SELECT last FROM backlog_run WHERE chain = ?1 ORDER BY first DESC LIMIT 1)
-		WHERE chain = ?1 AND EXISTS (SELECT 1 FROM backlog_run WHERE chain = ?1)`, chain, w.revision); err != nil {
+func (w *writer) shorten(id int64, c Chain) (int, error) {
+	h := w.chains[c]
+	left, err := w.tx.One([]any{&h.low}, "SELECT first FROM backlog_run WHERE chain = ? ORDER BY first LIMIT 1", id)
+	if err != nil {
 		return 0, err
 	}
-	if w.tx.Changes() > 0 {
-		return 0, nil
+	if !left {
+		drop(w.tx, w.chains, c)
+		return 1, w.tx.Exec("DELETE FROM backlog_chain WHERE chain = ?", id)
 	}
-	return 1, w.tx.Exec("DELETE FROM backlog_chain WHERE chain = ?", chain)
+	if _, err := w.tx.One([]any{&h.high}, "SELECT last FROM backlog_run WHERE chain = ? ORDER BY first DESC LIMIT 1", id); err != nil {
+		return 0, err
+	}
+	h.revision = w.revision
+	put(w.tx, w.chains, c, h)
+	return 0, nil
 }
 
 // expire drops the oldest batches that are too old, at most limit of them.
