@@ -1,7 +1,7 @@
 // Package overlay is how nodes reach each other: libp2p hosts, streams, circuits and the group's topic.
 //
-// It holds everything that is said once about libp2p, because FACTS found that the library's defaults lose messages,
-// hang, or let outsiders in: a host put together by hand with limits sized by the roster (NewHost), one way to dial
+// It holds everything that is said once about libp2p, because the library's defaults lose messages in a star of more
+// than twelve, hang on limited circuits and let outsiders read: a host put together by hand with limits sized by the roster (NewHost), one way to dial
 // (Connect), one way to open a stream (OpenStream), one prologue for every handler (HandleStream), one way to be
 // reachable through a relay node (Reserve, CircuitAddr), and one topic (JoinTopic).
 //

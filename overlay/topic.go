@@ -142,7 +142,8 @@ func (t *TopicHandle) join(cfg TopicConfig) error {
 	return nil
 }
 
-// options are the settings that FACTS found necessary; SPEC.md section 7.1 lists those that others must share.
+// options are settings without which a star loses messages or lets outsiders in; SPEC.md section 7.1 lists those that
+// others must share.
 func (t *TopicHandle) options(cfg TopicConfig, g *guard) []pubsub.Option {
 	opts := []pubsub.Option{
 		// Frames carry their author and their batch a signature; the library's own would be checked at every hop.
@@ -280,6 +281,12 @@ var ErrTopicClosed = errors.New("the topic is closed")
 
 // Ready returns when there is at least one peer in the topic to which messages can be sent.
 func (t *TopicHandle) Ready(ctx context.Context) error { return t.peers.wait(ctx, t.ctx) }
+
+// Meshed returns when that peer hands on to this node what it receives. What others publish before is lost to this node,
+// and a peer that was just told of by Ready may not be there yet.
+func (t *TopicHandle) Meshed(ctx context.Context, p peer.ID) error {
+	return t.peers.waitMesh(ctx, t.ctx, p)
+}
 
 // Peers returns the peers that are in the topic and can be sent to.
 func (t *TopicHandle) Peers() []peer.ID { return t.peers.list() }

@@ -58,12 +58,13 @@ type topicPeers struct {
 	mu      sync.Mutex // guards all
 	in      map[peer.ID]bool
 	out     map[peer.ID]bool
+	mesh    map[peer.ID]bool // those that hand on to us, and we to them
 	ready   int
-	changed chan struct{} // closed and replaced whenever ready rises
+	changed chan struct{} // closed and replaced whenever ready or mesh rises
 }
 
 func newTopicPeers() *topicPeers {
-	return &topicPeers{in: make(map[peer.ID]bool), out: make(map[peer.ID]bool), changed: make(chan struct{})}
+	return &topicPeers{in: make(map[peer.ID]bool), out: make(map[peer.ID]bool), mesh: make(map[peer.ID]bool), changed: make(chan struct{})}
 }
 
 func (t *topicPeers) joined(p peer.ID, yes bool) { t.set(t.in, p, yes) }
@@ -85,13 +86,38 @@ func (t *topicPeers) set(m map[peer.ID]bool, p peer.ID, yes bool) {
 		t.changed = make(chan struct{})
 	case before && !after:
 		t.ready--
+		delete(t.mesh, p)
 	}
 }
 
+// grafted notes that a peer is in the mesh or not any more.
+func (t *topicPeers) grafted(p peer.ID, yes bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !yes {
+		delete(t.mesh, p)
+		return
+	}
+	t.mesh[p] = true
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// wait returns when there is somebody to send to.
 func (t *topicPeers) wait(ctx, closed context.Context) error {
+	return t.until(ctx, closed, func() bool { return t.ready > 0 })
+}
+
+// waitMesh returns when that peer is in the mesh and can be sent to.
+func (t *topicPeers) waitMesh(ctx, closed context.Context, p peer.ID) error {
+	return t.until(ctx, closed, func() bool { return t.mesh[p] && t.in[p] && t.out[p] })
+}
+
+// until returns when ok holds, which is asked with mu held.
+func (t *topicPeers) until(ctx, closed context.Context, ok func() bool) error {
 	for {
 		t.mu.Lock()
-		ready, changed := t.ready > 0, t.changed
+		ready, changed := ok(), t.changed
 		t.mu.Unlock()
 		if closed.Err() != nil {
 			return ErrTopicClosed
@@ -161,11 +187,11 @@ func (t *topicTracer) Join(string) {}
 // Leave does nothing.
 func (t *topicTracer) Leave(string) {}
 
-// Graft does nothing.
-func (t *topicTracer) Graft(peer.ID, string) {}
+// Graft notes that a peer is in the mesh, whoever of the two put it there.
+func (t *topicTracer) Graft(p peer.ID, _ string) { t.peers.grafted(p, true) }
 
-// Prune does nothing.
-func (t *topicTracer) Prune(peer.ID, string) {}
+// Prune notes that a peer is not in the mesh any more.
+func (t *topicTracer) Prune(p peer.ID, _ string) { t.peers.grafted(p, false) }
 
 // ValidateMessage does nothing.
 func (t *topicTracer) ValidateMessage(*pubsub.Message) {}

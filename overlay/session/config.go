@@ -27,8 +27,9 @@ const (
 const (
 	sendQueueMessages = 4096
 	sendQueueBytes    = 8 << 20
-	readBuffer        = 16 << 10
+	readBuffer        = 4 << 10
 	writeTimeout      = 30 * time.Second
+	keptBuffer        = 64 << 10 // of a send queue, between bursts
 	refusalLinger     = time.Second
 	closeTimeout      = 2 * time.Second
 )

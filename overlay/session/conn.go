@@ -200,7 +200,7 @@ func (c *Conn) take() (batch []byte, messages int, last bool) {
 	defer c.mu.Unlock()
 	batch, messages, last = c.pending, c.messages, c.closing
 	c.pending, c.messages, c.spare = c.spare[:0], 0, batch
-	if cap(c.pending) > 1<<20 {
+	if cap(c.pending) > keptBuffer {
 		c.pending = nil // do not keep a burst's buffer for a connection's life
 	}
 	close(c.room)
