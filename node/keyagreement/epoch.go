@@ -59,6 +59,7 @@ func (m *Machine) newEpoch(raw, payload []byte, p wire.Opening, v *rosterView) *
 			e.covers[c.Role] = r.sequence
 		}
 	}
+	e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
 	m.epochs[e.id] = e
 	m.highest = max(m.highest, p.Number)
 	return e
@@ -69,10 +70,16 @@ func (m *Machine) pending(e *epoch) bool {
 	return e.session == nil && !e.failed && !e.stale && !e.split && e.roster == m.roster
 }
 
+// trusted tells whether others' openings wait for a pending epoch: not if earlier ones of its opener failed. Who opens
+// what cannot be completed can thus not keep the others from a key.
+func (m *Machine) trusted(e *epoch) bool {
+	return m.pending(e) && (e.opening.Opener == m.cfg.Self || m.failed[e.opening.Opener] == 0 || !m.bites(ruleTrust))
+}
+
 // covered tells whether a pending epoch takes up a request.
 func (m *Machine) covered(role wire.Role, r request) bool {
 	for _, e := range m.epochs {
-		if m.pending(e) {
+		if m.trusted(e) {
 			if i := e.contributor(role); i >= 0 && e.opening.Contributors[i].Instance == r.instance && e.covers[role] >= r.sequence {
 				return true
 			}
@@ -85,8 +92,8 @@ func (m *Machine) covered(role wire.Role, r request) bool {
 func (m *Machine) patience(e *epoch) time.Duration {
 	l := m.cfg.Limits
 	d := l.Silent + time.Duration(len(e.parts))*l.SilentEach
-	if m.fails > 0 && m.bites(ruleDouble) {
-		d <<= min(m.fails, 10)
+	if n := m.failed[e.opening.Opener]; n > 0 && m.bites(ruleDouble) {
+		d <<= min(n, 10)
 	}
 	return min(d, max(l.SilentMax, l.Silent+time.Duration(len(e.parts))*l.SilentEach))
 }
@@ -98,7 +105,7 @@ func (m *Machine) stepFailures() {
 			continue
 		}
 		e.failed, e.answerAt = true, time.Time{}
-		m.fails++
+		m.failed[e.opening.Opener]++
 		for i := range e.parts {
 			c := e.opening.Contributors[i]
 			if e.parts[i].have || c.Role == m.cfg.Self || !m.bites(ruleLeftOut) {
@@ -107,7 +114,10 @@ func (m *Machine) stepFailures() {
 			s := m.strikes[c.Role]
 			s.n++
 			s.sequence = m.requests[c.Role].sequence
-			s.until = m.now.Add(min(m.cfg.Limits.Silent<<min(s.n-1, 10), m.cfg.Limits.SilentMax))
+			s.until = m.now.Add(m.cfg.Limits.Silent)
+			if s.n > 1 && m.bites(ruleDouble) {
+				s.until = m.now.Add(min(m.cfg.Limits.Silent<<min(s.n-1, 10), m.cfg.Limits.SilentMax))
+			}
 			m.strikes[c.Role] = s
 			m.note("was silent and is left out", c.Role)
 		}

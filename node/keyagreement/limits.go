@@ -30,7 +30,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Ahead: 2 * time.Minute, Quiet: 300 * time.Millisecond, QuietMax: 2 * time.Second, Turn: 300 * time.Millisecond,
-		Silent: 5 * time.Second, SilentEach: 200 * time.Millisecond, SilentMax: 5 * time.Minute,
+		Silent: 5 * time.Second, SilentEach: 200 * time.Millisecond, SilentMax: time.Minute,
 		PerOpener: 10 * time.Second, PerGroup: 2 * time.Second, UseAfter: 2 * time.Second,
 		Retention: 14 * 24 * time.Hour, MaxAge: 7 * 24 * time.Hour,
 		AskAgain: 2 * time.Second, AskMax: time.Minute, Repair: 2 * time.Second, Offer: 10 * time.Second, OfferMax: 10 * time.Minute,

@@ -36,12 +36,13 @@ type Machine struct {
 	requests    map[wire.Role]request // newest of each role, its own among them
 	instances   map[wire.Role]*seen
 	strikes     map[wire.Role]strike
-	fails       int    // failures since the last completion: they double the patience
-	rekey       bool   // a new epoch is wanted though the old is well
-	rekeyNumber uint64 // and it must be above this number
+	failed      map[wire.Role]int // epochs of this opener that failed since one of its was completed
+	rekey       bool              // a new epoch is wanted though the old is well
+	rekeyNumber uint64            // and it must be above this number
 	opened      time.Time
 	answeredBy  map[wire.Role]time.Time // when an opening of this role was last answered
 	answeredAny time.Time
+	floor       map[wire.Role]uint64 // highest number of a forgotten epoch of this opener to which this instance contributed
 
 	// Epochs.
 	epochs  map[wire.EpochID]*epoch
@@ -53,6 +54,7 @@ type Machine struct {
 	// Cheats and messages before their time.
 	evidence map[wire.Role]evidence
 	waiting  []waiting
+	unseen   map[wire.EpochID]*timer // epochs heard of whose opening is not here
 	unwraps  map[uint64]*unwrap
 	token    uint64
 	allowed  map[string]time.Time
@@ -81,8 +83,8 @@ func New(cfg Config, now time.Time) (*Machine, []Output, error) {
 	m := &Machine{
 		cfg: cfg, now: now, rosters: map[wire.RosterHash]*rosterView{}, online: map[wire.Role]bool{},
 		requests: map[wire.Role]request{}, instances: map[wire.Role]*seen{}, strikes: map[wire.Role]strike{},
-		answeredBy: map[wire.Role]time.Time{}, epochs: map[wire.EpochID]*epoch{}, dropped: map[wire.EpochID]time.Time{},
-		evidence: map[wire.Role]evidence{}, unwraps: map[uint64]*unwrap{}, allowed: map[string]time.Time{},
+		answeredBy: map[wire.Role]time.Time{}, floor: map[wire.Role]uint64{}, failed: map[wire.Role]int{}, epochs: map[wire.EpochID]*epoch{}, dropped: map[wire.EpochID]time.Time{},
+		evidence: map[wire.Role]evidence{}, unseen: map[wire.EpochID]*timer{}, unwraps: map[uint64]*unwrap{}, allowed: map[string]time.Time{},
 	}
 	records := cfg.Records
 	m.cfg.Records = nil
@@ -155,6 +157,7 @@ func (m *Machine) advance() {
 	m.stepOpen()
 	m.stepOffers()
 	m.stepLacks()
+	m.stepUnseen()
 	m.stepConfirm()
 	m.stepTell()
 	m.stepWindow()

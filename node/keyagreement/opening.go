@@ -52,7 +52,7 @@ func (m *Machine) stepOpen() {
 		return
 	}
 	for _, e := range m.epochs {
-		if m.pending(e) {
+		if m.trusted(e) {
 			return // its completion or failure comes first
 		}
 	}
@@ -130,7 +130,7 @@ func (m *Machine) openEpoch(s []wire.Contributor) {
 // onOpening takes an opening from anywhere and returns its epoch if it is one that this member can follow.
 func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, bool) {
 	if e := m.epochs[sha256.Sum256(s.Payload)]; e != nil {
-		if m.tell.at.After(m.now) && e == m.best(true) {
+		if e == m.best(true) {
 			m.tell.stop() // somebody else has told it
 		}
 		return e, true
@@ -159,10 +159,7 @@ func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, b
 	}
 	m.limitEpochs(p.Opener)
 	e := m.newEpoch(wire.Signed.Marshal(s), s.Payload, p, v)
-	e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
-	if best := m.best(true); best != nil && p.Number < best.opening.Number && m.tell.at.IsZero() {
-		m.tell.reset(m.now.Add(time.Duration(m.self) * m.cfg.Limits.Turn))
-	}
+	m.tellBehind(p.Number)
 	e.answerAt = m.answerTime(e)
 	m.retryWaiting(func(w *waiting) bool { return w.epoch == e.id })
 	return e, true
@@ -170,7 +167,7 @@ func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, b
 
 // mayAnswer tells whether an opening is one to contribute to at all.
 func (m *Machine) mayAnswer(e *epoch) bool {
-	if e.own || e.stale || e.session != nil {
+	if e.own || e.stale || e.session != nil || e.opening.Number <= m.floor[e.opening.Opener] {
 		return false
 	}
 	i := e.contributor(m.cfg.Self)

@@ -134,7 +134,7 @@ func (m *Machine) retryWaiting(ready func(*waiting) bool) {
 // that is not confirmed.
 func (m *Machine) onRelayUp(database wire.DatabaseID) {
 	m.relayUp, m.database = true, database
-	m.fails = 0
+	clear(m.failed)
 	clear(m.strikes)
 	if m.ask.n > 0 || m.ask.at.IsZero() {
 		m.ask.reset(m.now)
@@ -145,9 +145,12 @@ func (m *Machine) onRelayUp(database wire.DatabaseID) {
 			e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
 		}
 		m.onDatabase(e)
-		if e.session != nil {
+		if e.session != nil && !m.allConfirmed(e) {
 			e.session.repeat.reset(m.now)
 		}
+	}
+	if best := m.best(true); best != nil {
+		best.session.repeat.reset(m.now) // whoever has a newer one then says so
 	}
 }
 

@@ -238,8 +238,8 @@ func (m *Machine) restoreEpoch(records map[string][]byte, name string, value []b
 		e.parts[i].share.b, e.parts[i].have = [64]byte(f[1]), true
 		e.own = e.own || c.Role == m.cfg.Self
 	}
-	if e.session == nil {
-		e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
+	if e.session != nil {
+		e.lack.stop()
 	}
 	if e.own && m.bites(ruleResend) {
 		m.restoreDeliveries(records, e)

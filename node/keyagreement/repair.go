@@ -29,7 +29,42 @@ func (m *Machine) stepLacks() {
 	}
 }
 
-// onLack wraps again what another member misses: its own share whoever asks, others' when its turn comes.
+// stepUnseen asks for openings of epochs that others have spoken of, for as long as what they said is kept.
+func (m *Machine) stepUnseen() {
+	heard := map[wire.EpochID]bool{}
+	for i := range m.waiting {
+		if id := m.waiting[i].epoch; id != (wire.EpochID{}) {
+			heard[id] = true
+		}
+	}
+	for id := range m.unseen {
+		if !heard[id] {
+			delete(m.unseen, id)
+		}
+	}
+	if !m.connected() {
+		return
+	}
+	for i := range m.waiting {
+		id := m.waiting[i].epoch
+		if !heard[id] {
+			continue
+		}
+		delete(heard, id) // once each, in the order in which they were heard of
+		t := m.unseen[id]
+		if t == nil {
+			t = &timer{at: m.now.Add(m.cfg.Limits.Repair)}
+			m.unseen[id] = t
+		}
+		if t.n < lackTimes && m.due(t, m.cfg.Limits.Repair, lackMax) && m.bites(ruleUnseen) {
+			l := wire.Lack{Group: m.cfg.Group, Epoch: id, Role: m.cfg.Self, Attempt: uint32(t.n)}
+			m.emit(Broadcast{m.sign(wire.SignedLack, l.Marshal()), false})
+		}
+	}
+}
+
+// onLack helps a member that misses something of an epoch: with its own share whoever asks, with others' and with the
+// opening when its turn comes.
 func (m *Machine) onLack(s wire.Signed, p wire.Lack) {
 	e := m.epochs[p.Epoch]
 	if e == nil || p.Role == m.cfg.Self || !e.roster.key(p.Role, s.Signer) {
@@ -39,6 +74,9 @@ func (m *Machine) onLack(s wire.Signed, p wire.Lack) {
 		return
 	}
 	turn := m.myTurn(e, p)
+	if turn && len(p.Of) == 0 {
+		m.emit(Broadcast{e.raw, false})
+	}
 	for _, of := range p.Of {
 		i := e.contributor(of)
 		if i < 0 || !e.parts[i].have {
@@ -48,14 +86,12 @@ func (m *Machine) onLack(s wire.Signed, p wire.Lack) {
 			m.wrap(e, i, p.Role)
 		}
 	}
-	if m.offeredOpening(e) {
-		m.emit(Broadcast{e.raw, false})
+	switch {
+	case e.session != nil && e.session.erased && turn:
+		m.emit(Broadcast{e.session.confirmation, false}) // it was completed and cannot be handed on
+	case e.session == nil && e.opening.Opener == m.cfg.Self && m.allow("opening/"+string(e.id[:]), lackAgain):
+		m.emit(Broadcast{e.raw, false}) // others may not have seen it
 	}
-}
-
-// offeredOpening tells whether to show an opening again: its opener does, when somebody lacks a share of it.
-func (m *Machine) offeredOpening(e *epoch) bool {
-	return e.opening.Opener == m.cfg.Self && e.session == nil && m.allow("opening/"+string(e.id[:]), lackAgain)
 }
 
 // myTurn tells whether this holder answers for others at this attempt: none at first, then one, two, four and so on in
@@ -70,6 +106,14 @@ func (m *Machine) myTurn(e *epoch, p wire.Lack) bool {
 	}
 	low := 1<<min(p.Attempt-1, 16) - 1
 	return index >= low && index < 2*low+1 || p.Attempt > turnAttempts
+}
+
+// tellBehind prepares to show the newest opening to a member that knows only an older one: the later the later in role
+// order, so that one member does it.
+func (m *Machine) tellBehind(number uint64) {
+	if best := m.best(true); best != nil && number < best.opening.Number && m.tell.at.IsZero() {
+		m.tell.reset(m.now.Add(time.Duration(m.self) * m.cfg.Limits.Turn))
+	}
 }
 
 // stepTell shows the newest opening to a member that is behind, unless somebody else does first.

@@ -57,8 +57,23 @@ func (m *Machine) wants() bool {
 		return true
 	case m.rekey && m.bites(ruleRekey):
 		return true
+	case m.outrun() && m.bites(ruleOutrun):
+		return true
 	case m.reached(newest.Add(m.cfg.Limits.MaxAge)) && m.bites(ruleAge):
 		return true
+	}
+	return false
+}
+
+// outrun tells whether others have completed a newer epoch that this member cannot complete, though it has asked for
+// what it lacks: its disk is an old one, and the others have erased the shares.
+func (m *Machine) outrun() bool {
+	best := m.best(true)
+	for _, e := range m.epochs {
+		if e.session == nil && !e.split && e.roster == m.roster && e.lack.n > 1 && len(e.early) > 0 &&
+			(best == nil || best.opening.Number < e.opening.Number) {
+			return true
+		}
 	}
 	return false
 }
@@ -89,7 +104,7 @@ func (m *Machine) stepAsk() {
 // pendingWithMe tells whether an epoch to which this member contributes is under way.
 func (m *Machine) pendingWithMe() bool {
 	for _, e := range m.epochs {
-		if m.pending(e) {
+		if m.trusted(e) {
 			if i := e.contributor(m.cfg.Self); i >= 0 && e.opening.Contributors[i].Instance == m.cfg.Instance && e.own {
 				return true
 			}
@@ -149,8 +164,8 @@ func (m *Machine) onRequest(s wire.Signed, p wire.Request, w waiting) bool {
 		r.came, r.want = old.came, r.want || old.want // a repeat is no newcomer
 	}
 	m.requests[p.Role] = r
-	if best := m.best(true); p.Want && best != nil && p.Known < best.opening.Number && m.tell.at.IsZero() {
-		m.tell.reset(m.now.Add(time.Duration(m.self) * m.cfg.Limits.Turn))
+	if p.Want {
+		m.tellBehind(p.Known)
 	}
 	return true
 }

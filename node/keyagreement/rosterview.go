@@ -72,7 +72,7 @@ func (m *Machine) onRoster(r Roster) {
 		e.answerAt = time.Time{}
 	}
 	m.ask.reset(m.now)
-	m.fails = 0
+	clear(m.failed)
 	clear(m.strikes)
 	m.dropEvidence()
 	m.retryWaiting(func(w *waiting) bool { return w.version != 0 && w.version <= r.Version })

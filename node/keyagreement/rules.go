@@ -18,6 +18,7 @@ const (
 	ruleAnswer                    // whoever is present joins another's request
 	ruleLeftOut                   // a silent contributor is left out of the next opening
 	ruleDouble                    // its time doubles at each failure
+	ruleTrust                     // an opener whose epochs fail does not hold the others up
 	ruleAskAnew                   // until it asks anew
 	rulePerOpener                 // one opening of an opener is answered in 10 s
 	rulePerGroup                  // one opening is answered in 2 s
@@ -49,6 +50,8 @@ const (
 	ruleNewDatabase               // a new database gets everything again
 	ruleRewrap                    // any holder wraps again for a member that lacks a share
 	ruleLack                      // a member that lacks shares says so
+	ruleUnseen                    // and one that lacks the opening
+	ruleOutrun                    // and asks anew when nobody can help it
 	ruleTellNewer                 // whoever is behind is told the newest opening
 	ruleErase                     // shares are erased when all have confirmed
 	ruleRetention                 // and when their time has ended

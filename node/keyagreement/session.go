@@ -62,7 +62,7 @@ func (m *Machine) completed(e *epoch) {
 	if e.roster != m.roster {
 		return
 	}
-	m.fails = 0
+	delete(m.failed, e.opening.Opener)
 	for _, c := range e.opening.Contributors {
 		delete(m.strikes, c.Role)
 		if r, ok := m.requests[c.Role]; ok && r.instance == c.Instance && r.sequence <= e.covers[c.Role] {
@@ -93,7 +93,7 @@ func (m *Machine) stepConfirm() {
 		if s == nil || !m.connected() || s.repeat.at.IsZero() {
 			continue
 		}
-		if s.repeat.n > confirmTimes || m.allConfirmed(e) {
+		if s.repeat.n > confirmTimes || s.repeat.n > 0 && m.allConfirmed(e) {
 			s.repeat.stop()
 			continue
 		}
@@ -124,29 +124,32 @@ func (m *Machine) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) 
 		m.contradiction(e, p)
 		return true
 	}
-	m.takeConfirmation(e, p)
+	if !m.takeConfirmation(e, p) {
+		m.tellBehind(e.opening.Number) // a repeat: perhaps it knows of nothing newer
+	}
 	return true
 }
 
-// takeConfirmation compares a confirmation with the session that is here.
-func (m *Machine) takeConfirmation(e *epoch, p wire.Confirmation) {
+// takeConfirmation compares a confirmation with the session that is here, and tells whether it is news.
+func (m *Machine) takeConfirmation(e *epoch, p wire.Confirmation) (news bool) {
 	s := e.session
 	if p.Transcript != s.transcript {
 		m.contradiction(e, p)
-		return
+		return true
 	}
 	mac := confirmMAC(s.confirm, s.transcript, p.Role)
 	if subtle.ConstantTimeCompare(mac[:], p.MAC[:]) != 1 && m.bites(ruleMAC) {
 		m.note("a confirmation whose MAC is wrong", p.Role)
-		return
+		return true
 	}
 	if s.confirmed[p.Role] {
-		return
+		return false
 	}
 	s.confirmed[p.Role] = true
 	m.saveConfirmed(e, p.Role)
 	m.emit(Confirmed{e.id, s.transcript, p.Role})
 	m.eraseShares(e)
+	return true
 }
 
 // confirmed tells whether a member has shown that it holds this epoch's key.

@@ -93,6 +93,8 @@ func (m *Machine) stepWindow() {
 			continue
 		case old && !e.session.erased && m.bites(ruleRetention):
 			m.dropShares(e)
+		default:
+			m.eraseShares(e) // a roster may have removed the last who had not confirmed
 		}
 		if e != best && e.session.transcript != m.using {
 			sessions = append(sessions, e)
@@ -136,6 +138,10 @@ func (m *Machine) drop(e *epoch) {
 			m.settle(u.refs...)
 			delete(m.unwraps, token)
 		}
+	}
+	if e.own {
+		// The opening may come again, and then no second share may be drawn for it.
+		m.floor[e.opening.Opener] = max(m.floor[e.opening.Opener], e.opening.Number)
 	}
 	m.eraseEpoch(e)
 	delete(m.epochs, e.id)

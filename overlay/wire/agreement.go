@@ -115,12 +115,13 @@ type Confirmation struct {
 	MAC           [32]byte
 }
 
-// Lack says which contributors' shares of an epoch its signer is missing.
+// Lack says which contributors' shares of an epoch its signer is missing, or, with none named, that it has heard of the
+// epoch and not seen its opening.
 type Lack struct {
 	Group   GroupID
 	Epoch   EpochID
 	Role    Role
-	Of      []Role // in role order
+	Of      []Role // in role order, or none: the opening is missing
 	Attempt uint32 // 0 at first
 }
 

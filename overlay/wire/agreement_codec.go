@@ -215,7 +215,7 @@ func UnmarshalLack(b []byte) (Lack, error) {
 	}
 	var r reader
 	m := Lack{Group: r.b32(p.Group), Epoch: r.b32(p.Epoch), Role: r.role(p.Role), Attempt: p.Attempt}
-	if n := len(p.Of); n == 0 || n > MaxContributors {
+	if len(p.Of) > MaxContributors {
 		return Lack{}, ErrAgreement
 	}
 	for i, s := range p.Of {

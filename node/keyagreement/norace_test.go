@@ -1,0 +1,5 @@
+//go:build !race
+
+package keyagreement
+
+const raceEnabled = false

@@ -1,0 +1,330 @@
+package keyagreement
+
+import (
+	"strings"
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// oracle sees everything and says what must never happen.
+type oracle struct {
+	keys      map[wire.Transcript]Session
+	hashes    map[uint64]wire.RosterHash
+	readers   map[wire.Transcript]map[wire.Role]time.Duration // who completed it, and when
+	drawn     map[drawing]wire.Announcement
+	openings  map[wire.EpochID]wire.Opening
+	opener    map[wire.EpochID]time.Duration
+	instances map[wire.Role][]wire.Instance
+	said      []saying
+	maxStart  map[wire.Role]map[wire.Transcript]int
+	behind    map[wire.Role]map[wire.Transcript]bool
+	split     map[wire.EpochID]bool
+	last      map[wire.Role]map[wire.Role]time.Duration // contributions by opener
+	lastAny   map[wire.Role]time.Duration
+	contribs  map[wire.EpochID]int
+	silent    map[wire.Role]int // notes about silence
+	opened    int
+	known     map[wire.Role]map[wire.RosterHash]bool // rosters a member's machine has had
+	first     time.Duration
+}
+
+type drawing struct {
+	role     wire.Role
+	instance wire.Instance
+	epoch    wire.EpochID
+}
+
+type saying struct {
+	t    wire.Transcript
+	from wire.Role
+	at   time.Duration
+}
+
+func (o *oracle) init() {
+	*o = oracle{
+		keys: map[wire.Transcript]Session{}, hashes: map[uint64]wire.RosterHash{}, readers: map[wire.Transcript]map[wire.Role]time.Duration{},
+		drawn: map[drawing]wire.Announcement{}, openings: map[wire.EpochID]wire.Opening{}, opener: map[wire.EpochID]time.Duration{},
+		instances: map[wire.Role][]wire.Instance{}, maxStart: map[wire.Role]map[wire.Transcript]int{},
+		behind: map[wire.Role]map[wire.Transcript]bool{}, split: map[wire.EpochID]bool{},
+		last: map[wire.Role]map[wire.Role]time.Duration{}, lastAny: map[wire.Role]time.Duration{},
+		contribs: map[wire.EpochID]int{}, silent: map[wire.Role]int{}, known: map[wire.Role]map[wire.RosterHash]bool{},
+	}
+}
+
+func (o *oracle) booted(n *node, i wire.Instance) {
+	o.instances[n.role] = append(o.instances[n.role], i)
+	o.last[n.role] = map[wire.Role]time.Duration{}
+	delete(o.lastAny, n.role)
+}
+
+// view is what the oracle looks at before a step.
+type view struct {
+	hadKey  bool
+	expired bool
+	roster  uint64
+}
+
+func (o *oracle) before(n *node) view {
+	if n.cheat != honest {
+		return view{}
+	}
+	saved := n.m.now
+	n.m.now = n.clock()
+	v := view{roster: n.m.roster.Version, expired: n.m.now.After(n.m.roster.Expires)}
+	hooks := n.m.cfg.hooks
+	n.m.cfg.hooks = nil // judged by the rules as they should be
+	v.hadKey = n.m.best(true) != nil
+	n.m.cfg.hooks = hooks
+	n.m.now = saved
+	return v
+}
+
+// after looks at a step's outputs before any is performed.
+func (o *oracle) after(n *node, v view, out []Output) {
+	if n.cheat != honest {
+		return
+	}
+	for i, x := range out {
+		b, ok := x.(Broadcast)
+		if !ok {
+			continue
+		}
+		s, err := wire.UnmarshalSigned(b.Raw)
+		if err != nil || s.Signer != n.member.Identity {
+			continue
+		}
+		switch s.Type {
+		case wire.SignedOpening:
+			p, _ := wire.UnmarshalOpening(s.Payload)
+			id := wire.EpochID(hash256(s.Payload))
+			if _, again := o.openings[id]; again {
+				continue
+			}
+			o.openings[id] = p
+			o.opening(n, v, p)
+		case wire.SignedAnnouncement:
+			p, _ := wire.UnmarshalAnnouncement(s.Payload)
+			o.announcement(n, v, p, out, i)
+		}
+	}
+}
+
+// opening judges an honest member's opening.
+func (o *oracle) opening(n *node, v view, p wire.Opening) {
+	o.opened++
+	if o.opened == 1 {
+		o.first = n.w.now
+	}
+	if v.expired {
+		n.w.failf("%s opens an epoch under an expired roster", n.role)
+	}
+	if ms := uint64(n.clock().UnixMilli()); p.Number < ms {
+		n.w.failf("%s opens number %d below its clock", n.role, p.Number)
+	}
+	for _, c := range p.Contributors {
+		if _, cheat := n.m.evidence[c.Role]; cheat {
+			n.w.failf("%s opens with %s, who announced twice", n.role, c.Role)
+		}
+	}
+}
+
+// announcement judges an honest member's announcement.
+func (o *oracle) announcement(n *node, v view, p wire.Announcement, out []Output, at int) {
+	d := drawing{p.Role, p.Instance, p.Epoch}
+	if old, ok := o.drawn[d]; ok {
+		if old.Commitment != p.Commitment {
+			n.w.failf("%s draws twice for one instance and epoch", n.role)
+		}
+		return
+	}
+	o.drawn[d] = p
+	o.contribs[p.Epoch]++
+	e := n.m.epochs[p.Epoch]
+	if e == nil {
+		return
+	}
+	if v.expired {
+		n.w.failf("%s contributes under an expired roster", n.role)
+	}
+	if e.opening.RosterVersion != n.roster.Version {
+		n.w.failf("%s contributes under roster %d and has %d", n.role, e.opening.RosterVersion, n.roster.Version)
+	}
+	opener := e.opening.Opener
+	now := time.Duration(n.clock().Sub(simEpochStart))
+	if last, ok := o.last[n.role][opener]; ok && now-last < n.w.limits.PerOpener && now >= last {
+		n.w.failf("%s answers %s again after %v", n.role, opener, now-last)
+	}
+	if last, ok := o.lastAny[n.role]; ok && v.hadKey && v.roster == n.m.roster.Version && now-last < n.w.limits.PerGroup && now >= last {
+		n.w.failf("%s answers openings %v apart", n.role, now-last)
+	}
+	o.last[n.role][opener], o.lastAny[n.role] = now, now
+	for _, x := range out[:at] {
+		if w, ok := x.(Wrap); ok && w.Parcel.Epoch == p.Epoch {
+			n.w.failf("%s wraps before it announces", n.role)
+		}
+	}
+	to := map[wire.Role]bool{}
+	for _, x := range out {
+		if w, ok := x.(Wrap); ok && w.Parcel.Epoch == p.Epoch {
+			to[w.Parcel.To] = true
+		}
+	}
+	if len(to) != len(e.roster.Members)-1 && n.m.connected() {
+		n.w.failf("%s offers its share to %d of %d", n.role, len(to), len(e.roster.Members)-1)
+	}
+}
+
+// outputs judges what is about to be performed.
+func (o *oracle) outputs(n *node, out []Output) {
+	if n.cheat != honest {
+		return
+	}
+	for _, x := range out {
+		switch x := x.(type) {
+		case Confirmed:
+			if _, ok := o.readers[x.Transcript][x.Role]; !ok {
+				n.w.failf("%s takes %s for confirmed, who has no such key", n.role, x.Role)
+			}
+		case Note:
+			if strings.Contains(x.Text, "silent") {
+				o.silent[n.role]++
+			}
+		}
+	}
+}
+
+// completed takes a session and compares it with everybody else's.
+func (o *oracle) completed(n *node, s Session) {
+	if old, ok := o.keys[s.Transcript]; ok {
+		if !old.PRK.Equal(s.PRK) && n.cheat == honest {
+			n.w.failf("%s holds transcript %v with another key", n.role, s.Transcript)
+		}
+	} else if n.cheat == honest {
+		o.keys[s.Transcript] = s
+	}
+	if o.readers[s.Transcript] == nil {
+		o.readers[s.Transcript] = map[wire.Role]time.Duration{}
+	}
+	o.readers[s.Transcript][n.role] = n.w.now
+}
+
+// committed looks at the disk after a step's transaction.
+func (o *oracle) committed(n *node, out []Output) {
+	if n.cheat != honest {
+		return
+	}
+	for _, x := range out {
+		b, ok := x.(Broadcast)
+		if !ok {
+			continue
+		}
+		s, err := wire.UnmarshalSigned(b.Raw)
+		if err != nil || s.Type != wire.SignedAnnouncement || s.Signer != n.member.Identity {
+			continue
+		}
+		p, _ := wire.UnmarshalAnnouncement(s.Payload)
+		_, part := n.disk[keyPart(p.Epoch, n.role)]
+		_, session := n.disk[keySession(p.Epoch)]
+		if !part && !session {
+			n.w.failf("%s announces what is not on its disk", n.role)
+		}
+	}
+	if o.known[n.role] == nil {
+		o.known[n.role] = map[wire.RosterHash]bool{}
+	}
+	o.known[n.role][n.m.roster.Hash] = true
+	for _, e := range n.m.epochs {
+		if e.session == nil {
+			continue
+		}
+		all := true
+		for _, x := range e.roster.Members {
+			if _, ok := n.disk[keyConfirmed(e.id, x.Role)]; !ok && x.Role != n.role && n.m.roster.holds(x) {
+				all = false
+			}
+		}
+		if all && len(n.w.nodes) < 8 {
+			for _, c := range e.opening.Contributors {
+				if _, ok := n.disk[keyPart(e.id, c.Role)]; ok {
+					n.w.failf("%s keeps a share though all have confirmed", n.role)
+				}
+			}
+		}
+	}
+}
+
+// resumed judges a restart: whoever had a session to send under resumes it at once.
+func (o *oracle) resumed(n *node, was wire.Transcript) {
+	if n.cheat != honest || n.m == nil || was == (wire.Transcript{}) {
+		return
+	}
+	if got, ok := o.readers[was][n.role]; !ok || n.wiped >= got {
+		return
+	}
+	for _, x := range o.keys[was].Members {
+		if !inRoster(n.roster, x.Role) {
+			return
+		}
+	}
+	if n.using == (wire.Transcript{}) && !o.split[o.keys[was].ID] && !o.behind[n.role][was] {
+		n.w.failf("%s had a session before its restart and has none after it", n.role)
+	}
+}
+
+// used judges the choice of a session.
+func (o *oracle) used(n *node) {
+	s, ok := o.keys[n.using]
+	if n.cheat != honest || !ok {
+		return
+	}
+	if limit := uint64(simEpochStart.Add(n.w.now + n.w.limits.Ahead + 70*time.Second).UnixMilli()); s.Number > limit {
+		n.w.failf("%s uses a session whose number is ahead of every clock", n.role)
+	}
+}
+
+// said judges a message sent.
+func (o *oracle) sent(n *node, t wire.Transcript) bool {
+	s, ok := o.keys[t]
+	if !ok {
+		n.w.failf("%s sends under a session that it never completed", n.role)
+		return false
+	}
+	for _, x := range s.Members {
+		if !inRoster(n.roster, x.Role) {
+			n.w.failf("%s sends under an epoch that %s can read, who was removed", n.role, x.Role)
+		}
+	}
+	if o.behind[n.role][t] {
+		n.w.failf("%s sends under a session in which its start number is behind", n.role)
+	}
+	return true
+}
+
+func (o *oracle) saidUnder(n *node, t wire.Transcript, start int) {
+	if !o.sent(n, t) {
+		return
+	}
+	o.said = append(o.said, saying{t, n.role, n.w.now})
+	if o.maxStart[n.role] == nil {
+		o.maxStart[n.role] = map[wire.Transcript]int{}
+	}
+	most := o.maxStart[n.role][t]
+	o.maxStart[n.role][t] = max(most, start)
+	if start < most {
+		n.w.fault("start number behind")
+		for _, other := range n.w.nodes {
+			if other != n && other.m != nil && other.linked && other.cheat == honest {
+				other.later(n.w.delay(n.w.slow), func() { other.input(SawBehind{t, n.role, uint32(most)}) })
+				return
+			}
+		}
+	}
+}
+
+func (o *oracle) rolledBack(n *node, t wire.Transcript) {
+	if o.behind[n.role] == nil {
+		o.behind[n.role] = map[wire.Transcript]bool{}
+	}
+	o.behind[n.role][t] = true
+}
