@@ -11,6 +11,7 @@ import (
 
 	"conclave/overlay"
 	"conclave/overlay/batch"
+	"conclave/overlay/session"
 	"conclave/overlay/wire"
 	"conclave/pki/pkitest"
 
@@ -198,13 +199,9 @@ func TestFetchGoesOnWhereItWasCut(t *testing.T) {
 	g := pkitest.NewGroup(t, "A", "B")
 	n := startRelay(t, relayConfig(g))
 	a := join(t, g, "A", n)
-	big := func(counter uint32) []byte {
-		h := wire.FrameHeader{Prefix: testPrefix, Counter: counter, Length: wire.ContentHeaderSize + wire.MaxBody}
-		return append(h.Append(nil), make([]byte, wire.MaxFrame-wire.FrameHeaderSize)...)
-	}
 	const batches = 20
 	for i := range uint32(batches) {
-		a.send(&wire.Store{Batches: [][]byte{signed(t, g, "A", big(5*i), big(5*i+1), big(5*i+2), big(5*i+3), big(5*i+4))}})
+		a.send(&wire.Store{Batches: [][]byte{signed(t, g, "A", largestFrame(5*i), largestFrame(5*i+1), largestFrame(5*i+2), largestFrame(5*i+3), largestFrame(5*i+4))}})
 		await[*wire.Stored](a, nil)
 	}
 	from, pages := uint32(0), 0
@@ -360,4 +357,44 @@ func warmUp(t testing.TB, g *pkitest.Group, role string, from, to *overlay.Topic
 			t.Fatal("the topic never worked")
 		}
 	}
+}
+
+// A member that asks for much and reads nothing loses its session; the others notice nothing.
+func TestSlowConsumerLosesItsSession(t *testing.T) {
+	g := pkitest.NewGroup(t, "A", "B")
+	cfg := relayConfig(g)
+	cfg.Limits.Send = 200 * time.Millisecond
+	n := startRelay(t, cfg)
+	a := join(t, g, "A", n)
+	for i := range uint32(8) {
+		a.send(&wire.Store{Batches: [][]byte{signed(t, g, "A", largestFrame(4*i), largestFrame(4*i+1), largestFrame(4*i+2), largestFrame(4*i+3))}})
+		await[*wire.Stored](a, nil)
+	}
+	id := g.Member("B")
+	h := newHost(t, id.Identity)
+	connect(t, h, n)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, err := overlay.OpenStream(ctx, h, n.Peer(), overlay.SessionProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow, err := session.Initiate(ctx, s, sessionConfig(g, id, g.Roster))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(slow.Abort)
+	for range 40 { // 20 MB of answers; the stream's window and the send queue hold 9
+		if err := slow.Send(ctx, &wire.Fetch{Prefix: testPrefix, To: 100}); err != nil {
+			break
+		}
+	}
+	eventually(t, "the slow session is closed", func() bool { return n.count.get(closeSlow) == 1 && !n.table.online(h.ID()) })
+	a.roundTrip()
+}
+
+// largestFrame returns bytes that have the shape of the largest frame.
+func largestFrame(counter uint32) []byte {
+	h := wire.FrameHeader{Prefix: testPrefix, Counter: counter, Length: wire.ContentHeaderSize + wire.MaxBody}
+	return append(h.Append(nil), make([]byte, wire.MaxFrame-wire.FrameHeaderSize)...)
 }
