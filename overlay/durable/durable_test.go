@@ -454,3 +454,49 @@ func TestBadFolder(t *testing.T) {
 		t.Errorf("opening a folder: %v", err)
 	}
 }
+
+// TestMemoryFollows keeps a counter beside the database, has every third write fail after it counted, and finds the
+// counter equal to the rows, whichever writes were in a group with those.
+func TestMemoryFollows(t *testing.T) {
+	t.Parallel()
+	db := open(t, filepath.Join(t.TempDir(), "state.db"), durable.Options{})
+	rows := 0 // touched by the writer only
+	count := func(tx *durable.Tx) {
+		before := rows
+		rows++
+		tx.OnUndo(func() { rows = before })
+	}
+	mine := errors.New("mine")
+	var wg sync.WaitGroup
+	for i := range 300 {
+		wg.Go(func() {
+			err := db.Write(context.Background(), func(tx *durable.Tx) error {
+				count(tx)
+				if err := tx.Exec("INSERT INTO notes (text) VALUES (?)", fmt.Sprint(i)); err != nil {
+					return err
+				}
+				count(tx)
+				if err := tx.Exec("INSERT INTO notes (text) VALUES (?)", fmt.Sprint("and ", i)); err != nil || i%3 != 0 {
+					return err
+				}
+				return mine
+			})
+			if failed := i%3 == 0; failed != errors.Is(err, mine) || !failed && err != nil {
+				t.Errorf("write %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := db.Read(t.Context(), func(tx *durable.Tx) error {
+		var n int
+		if _, err := tx.One([]any{&n}, "SELECT count(*) FROM notes"); err != nil {
+			return err
+		}
+		if n != 400 || rows != n {
+			t.Errorf("%d rows, counted %d; want 400", n, rows)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

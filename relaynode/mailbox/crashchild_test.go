@@ -99,7 +99,7 @@ var life = []step{
 	deposit(mailboxtest.B, share(mailboxtest.C, "b1"), share(mailboxtest.C, "b2")),
 	appendBatch(1, 3, 4),
 	acknowledge(mailboxtest.C, mailboxtest.A, "a2"),
-	expireBacklog(45 * 24 * time.Hour),
+	expireBacklog(61 * 24 * time.Hour),
 	appendBatch(2, 0),
 }
 
