@@ -76,6 +76,9 @@ func (c *chats) complete(s keyagreement.Session) {
 	if c.all[s.Transcript] != nil {
 		return
 	}
+	if f := e.cfg.faults.session; f != nil {
+		f(s)
+	}
 	a := about{Number: s.Number, ID: s.ID, Transcript: s.Transcript, Contributors: s.Contributors, Fingerprint: s.Fingerprint}
 	key := s.Key.Bytes()
 	copy(a.Key[:], key)

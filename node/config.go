@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"conclave/node/keyagreement"
 	"conclave/pki"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -56,7 +57,8 @@ type Config struct {
 
 // faults break things on purpose.
 type faults struct {
-	dropTopic func() bool // drop a batch that came over the topic
+	dropTopic func() bool                // drop a batch that came over the topic
+	session   func(keyagreement.Session) // hand out the keys of every session
 }
 
 // Timing is how long the parts of a member wait. Every zero field takes the default beside it.

@@ -161,7 +161,7 @@ func (l *link) authenticate(ctx context.Context) (*session.Conn, error) {
 func (l *link) watch(ctx context.Context, conn *session.Conn, end context.CancelCauseFunc) {
 	limited, cancel := context.WithTimeout(ctx, l.n.cfg.Timing.DialTimeout)
 	defer cancel()
-	if l.n.topic.Ready(limited) != nil {
+	if l.n.topic.Meshed(limited, l.relay) != nil {
 		end(errNoTopic)
 		return
 	}

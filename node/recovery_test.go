@@ -1,0 +1,202 @@
+package node
+
+import (
+	"fmt"
+	"testing"
+
+	"conclave/overlay/wire"
+)
+
+// TestAnyStartOrder starts the three in every order, each as soon as the one before has been asked to.
+func TestAnyStartOrder(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][]string{{"A", "B", "C"}, {"C", "A", "B"}, {"B", "C", "A"}, {"C", "B", "A"}} {
+		t.Run(fmt.Sprint(order), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "A", "B", "C")
+			people := make(map[string]*person)
+			for _, role := range order {
+				people[role] = w.join(role)
+			}
+			agree(t, abc, people["A"], people["B"], people["C"])
+			for _, from := range order {
+				people[from].send("I am " + from)
+			}
+			for _, from := range order {
+				for _, to := range order {
+					if to != from {
+						people[to].reads(wire.Role(from), "I am "+from)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestLateMember has A and B chat before C comes: C reads what was sent in their epoch, then all three contribute.
+func TestLateMember(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B", "C")
+	a, b := w.join("A"), w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	id := a.send("before C came")
+	b.send("so it was")
+	a.state(id, Delivered)
+	a.reads("B", "so it was")
+	a.leave()
+	b.leave()
+	w.stopRelay() // what C needs is on the relay node's disk
+	w.startRelay()
+	c := w.join("C")
+	c.reads("A", "before C came")
+	c.reads("B", "so it was")
+	a, b = w.join("A"), w.join("B")
+	agree(t, abc, a, b, c)
+	c.send("I am here")
+	a.reads("C", "I am here")
+	b.reads("C", "I am here")
+}
+
+// TestRestartAlone restarts a member while the others are away: it has its session at once and sends under it.
+func TestRestartAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B", "C")
+	a, b, c := w.join("A"), w.join("B"), w.join("C")
+	agree(t, abc, a, b, c)
+	before := a.key(abc...)
+	for _, p := range []*person{a, b, c} {
+		p.leave()
+	}
+	a = w.join("A")
+	if got := a.key(abc...); got != before {
+		t.Fatalf("A resumed %s, had %s", got, before)
+	}
+	id := a.send("nobody is here")
+	a.state(id, Relayed)
+	b = w.join("B")
+	b.reads("A", "nobody is here")
+}
+
+// TestRestartEach restarts one member after the other, with and without its state, while the others chat on.
+func TestRestartEach(t *testing.T) {
+	t.Parallel()
+	for _, wiped := range []bool{false, true} {
+		t.Run(fmt.Sprintf("wiped=%v", wiped), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "A", "B", "C")
+			people := map[string]*person{"A": w.join("A"), "B": w.join("B"), "C": w.join("C")}
+			agree(t, abc, people["A"], people["B"], people["C"])
+			for _, role := range []string{"A", "B", "C"} {
+				people[role].leave()
+				if wiped {
+					w.remove(w.statePath(role))
+				}
+				people[role] = w.join(role)
+				w.chat(people, "after "+role)
+			}
+		})
+	}
+}
+
+// chat has everybody say something, and everybody else read it, under whatever session they come to.
+func (w *world) chat(people map[string]*person, what string) {
+	w.t.Helper()
+	for role, p := range people {
+		p.send(what + ", says " + role)
+	}
+	for to, p := range people {
+		for from := range people {
+			if from != to {
+				p.readsLast(wire.Role(from), what+", says "+from)
+			}
+		}
+	}
+}
+
+// TestRestartAll restarts everybody at once, with and without state.
+func TestRestartAll(t *testing.T) {
+	t.Parallel()
+	for _, wiped := range []bool{false, true} {
+		t.Run(fmt.Sprintf("wiped=%v", wiped), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "A", "B", "C")
+			a, b, c := w.join("A"), w.join("B"), w.join("C")
+			agree(t, abc, a, b, c)
+			for _, p := range []*person{a, b, c} {
+				p.leave()
+			}
+			for _, role := range []string{"A", "B", "C"} {
+				if wiped {
+					w.remove(w.statePath(role))
+				}
+			}
+			people := map[string]*person{"A": w.join("A"), "B": w.join("B"), "C": w.join("C")}
+			w.chat(people, "again")
+		})
+	}
+}
+
+// TestRelayRestarts takes the relay node away and brings it back, with and without its database.
+func TestRelayRestarts(t *testing.T) {
+	t.Parallel()
+	for _, wiped := range []bool{false, true} {
+		t.Run(fmt.Sprintf("wiped=%v", wiped), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "A", "B", "C")
+			people := map[string]*person{"A": w.join("A"), "B": w.join("B"), "C": w.join("C")}
+			agree(t, abc, people["A"], people["B"], people["C"])
+			w.stopRelay()
+			for role, p := range people {
+				p.until("the link to go down", func(e []Event) bool { return last[Link](e).State == Down || last[Link](e).State == Connecting })
+				p.send("without a relay node, says " + role)
+			}
+			if wiped {
+				w.wipeRelay()
+			}
+			w.startRelay()
+			for to, p := range people {
+				for from := range people {
+					if from != to {
+						p.readsLast(wire.Role(from), "without a relay node, says "+from)
+					}
+				}
+			}
+			w.chat(people, "with it")
+		})
+	}
+}
+
+// TestRelayWipedBeforeDelivery wipes the relay node while it holds shares and messages for a member that is away: the
+// senders leave the shares again, and those who are still there their batches.
+func TestRelayWipedBeforeDelivery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B", "C")
+	a, b := w.join("A"), w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	id := a.send("for C")
+	a.state(id, Relayed)
+	w.stopRelay()
+	w.wipeRelay()
+	w.startRelay()
+	a.until("the link to come back", func(e []Event) bool { return last[Link](e).State == Ready && len(all[Link](e)) > 4 })
+	c := w.join("C")
+	c.reads("A", "for C")
+	agree(t, abc, a, b, c)
+}
+
+// last returns the last event of a type, or its zero value.
+func last[E Event](events []Event) (e E) {
+	if of := all[E](events); len(of) > 0 {
+		return of[len(of)-1]
+	}
+	return e
+}
+
+// readsLast waits until the last message of a sender is this.
+func (p *person) readsLast(from wire.Role, want string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("%q of %s", want, from), func(events []Event) bool {
+		got := texts(events, from)
+		return len(got) > 0 && got[len(got)-1] == want
+	})
+}
