@@ -54,7 +54,7 @@ func (f *fetcher) ask(l *lane, now time.Time) {
 		in.watch(l)
 		return
 	}
-	m := wire.Fetch{Seq: f.e.links.number(), Prefix: l.chat.about.Transcript.Prefix(), Sender: l.sender, Start: w.Start, From: w.From, To: w.To}
+	m := wire.Fetch{Seq: f.e.links.number(), Prefix: l.chat.about.Transcript.Prefix(), Sender: l.sender, Start: w.Start, From: w.From, To: w.To, Signer: wire.Signer(l.member.Identity)}
 	if !f.e.links.offer(&m) {
 		// Without a relay node nobody can be asked whether a start goes on; a real gap waits.
 		if w.Tail || now.Sub(l.since) >= f.e.cfg.Timing.GapGiveUp {
@@ -181,7 +181,7 @@ func (in *inbound) headsAre(heads []wire.Head, full bool) {
 }
 
 func (in *inbound) keepHead(h wire.Head) {
-	of, key := in.heads[h.Prefix], headKey{h.Sender, h.Start}
+	of, key := in.heads[h.Prefix], headKey{h.Sender, h.Start, h.Signer}
 	if of == nil {
 		of = make(map[headKey]wire.Head)
 		in.heads[h.Prefix] = of
@@ -201,6 +201,9 @@ func (in *inbound) hint(ch *chat, h wire.Head) {
 		return
 	}
 	l := ch.lanes[h.Sender]
+	if h.Signer != wire.Signer(l.member.Identity) {
+		return // frames that another member signed with this one's index: refused when they come, so not waited for
+	}
 	l.queue.Hint(h.Start, h.Low, h.High)
 	in.touched[l] = struct{}{}
 }

@@ -53,6 +53,7 @@ type stray struct {
 type headKey struct {
 	sender uint16
 	start  uint32
+	signer wire.Signer
 }
 
 func newInbound(e *engine, shown []state.Shown) inbound {

@@ -100,3 +100,30 @@ func TestAttackMalformedBatches(t *testing.T) {
 		return err == nil && len(heads) == 1 && heads[0].Sender == 2
 	})
 }
+
+// A member signs frames that claim another's index, to hide that one's frames or to invent some: heads and fetches name
+// the signer, so a member sees whose claim it is.
+func TestAttackClaimedIndexHidesNothing(t *testing.T) {
+	g := pkitest.NewGroup(t, "A", "B", "M")
+	n := startRelay(t, relayConfig(g))
+	m, a := join(t, g, "M", n), join(t, g, "A", n)
+	m.send(&wire.Store{Batches: [][]byte{signed(t, g, "M", frame(0, 0, 0, 'm')), signed(t, g, "M", frame(0, 0, 1<<31, 'm'))}})
+	await[*wire.Stored](m, nil)
+	real := signed(t, g, "A", frame(0, 0, 0, 'a'))
+	a.send(&wire.Store{Batches: [][]byte{real}})
+	await[*wire.Stored](a, nil)
+	b := join(t, g, "B", n)
+	heads := await(b, func(h *wire.Heads) bool { return h.Full }).Heads
+	high := map[wire.Signer]uint32{}
+	for _, h := range heads {
+		high[h.Signer] = h.High
+	}
+	if len(heads) != 2 || high[signerOf(g, "A")] != 0 || high[signerOf(g, "M")] != 1<<31 {
+		t.Fatalf("heads %+v", heads)
+	}
+	b.send(&wire.Fetch{Seq: 1, Prefix: testPrefix, To: 1 << 31, Signer: signerOf(g, "A")})
+	f := await[*wire.Fetched](b, nil)
+	if len(f.Batches) != 1 || !bytes.Equal(f.Batches[0], real) || f.More {
+		t.Fatalf("fetched %d batches of A", len(f.Batches))
+	}
+}

@@ -49,7 +49,7 @@ func TestAttackSessionWithoutHandshake(t *testing.T) {
 	requests := []wire.Message{
 		&wire.Deposit{Seq: 1, Items: []wire.MailItem{{To: g.Member("B").Cert.Peer, Kind: wire.KindShare, Payload: []byte("x")}}},
 		&wire.Store{Batches: [][]byte{signed(t, g, "A", frame(0, 0, 0, 'x'))}},
-		&wire.Fetch{Seq: 2, Prefix: testPrefix, To: 1},
+		&wire.Fetch{Seq: 2, Prefix: testPrefix, To: 1, Signer: signerOf(g, "A")},
 	}
 	for name, h := range map[string]host.Host{"outsider": newHost(t, pkitest.NewIdentity(t)), "member": newHost(t, g.Member("A").Identity)} {
 		connect(t, h, n)

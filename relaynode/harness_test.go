@@ -206,6 +206,11 @@ func await[M wire.Message](c *client, fits func(M) bool) M {
 	}
 }
 
+// signerOf returns the key under which a member signs.
+func signerOf(g *pkitest.Group, role string) wire.Signer {
+	return wire.Signer(g.Member(role).Cert.Identity)
+}
+
 // roundTrip returns when the relay node has answered everything that was sent before: requests are served in order.
 func (c *client) roundTrip() {
 	c.t.Helper()

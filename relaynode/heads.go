@@ -39,11 +39,16 @@ func (r *headReader) since(ctx context.Context, revision int64) ([]wire.Head, in
 	if err != nil {
 		return nil, 0, err
 	}
-	r.from, r.to, r.last = revision, to, make([]wire.Head, len(heads))
+	last := make([]wire.Head, len(heads))
 	for i, h := range heads {
-		r.last[i] = wire.Head{Prefix: h.Prefix, Sender: h.Sender, Start: h.Start, Low: h.Low, High: h.High}
+		signer, err := wire.PublicKeyOf(h.Signer)
+		if err != nil {
+			return nil, 0, err // cannot be: only batches with an Ed25519 key get this far
+		}
+		last[i] = wire.Head{Prefix: h.Prefix, Sender: h.Sender, Start: h.Start, Low: h.Low, High: h.High, Signer: wire.Signer(signer)}
 	}
-	return r.last, to, nil
+	r.from, r.to, r.last = revision, to, last
+	return last, to, nil
 }
 
 // pushHeads tells the members, at most every Limits.Heads, that the backlog changed. It waits before it tells, not
@@ -60,7 +65,6 @@ func (n *Node) pushHeads(ctx context.Context) error {
 			return nil
 		case <-time.After(n.cfg.Limits.Heads):
 		}
-		n.heads.changed()
 		for _, m := range n.table.all() {
 			m.news.set(newsHeads)
 		}

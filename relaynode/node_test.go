@@ -162,10 +162,10 @@ func TestTopicBatchIsStoredAcknowledgedAndFetched(t *testing.T) {
 	id := wire.BatchIDOf(data)
 	await(a, func(m *wire.Stored) bool { return slices.Contains(m.IDs, id) })
 	h := await(b, func(m *wire.Heads) bool { return len(m.Heads) == 1 })
-	if want := (wire.Head{Prefix: testPrefix, Sender: 0, Start: 0, Low: 0, High: 1}); h.Heads[0] != want || h.Full {
+	if want := (wire.Head{Prefix: testPrefix, Sender: 0, Start: 0, Low: 0, High: 1, Signer: signerOf(g, "A")}); h.Heads[0] != want || h.Full {
 		t.Fatalf("heads %+v, want the change %+v", h, want)
 	}
-	b.send(&wire.Fetch{Seq: 3, Prefix: testPrefix, Sender: 0, Start: 0, From: 1, To: 1})
+	b.send(&wire.Fetch{Seq: 3, Prefix: testPrefix, Sender: 0, Start: 0, From: 1, To: 1, Signer: signerOf(g, "A")})
 	f := await(b, func(m *wire.Fetched) bool { return m.Seq == 3 })
 	if len(f.Batches) != 1 || !bytes.Equal(f.Batches[0], data) || f.More {
 		t.Fatalf("fetched %d batches, more %v", len(f.Batches), f.More)
@@ -206,7 +206,7 @@ func TestFetchGoesOnWhereItWasCut(t *testing.T) {
 	}
 	from, pages := uint32(0), 0
 	for more := true; more; pages++ {
-		a.send(&wire.Fetch{Seq: uint64(from), Prefix: testPrefix, From: from, To: 5*batches - 1})
+		a.send(&wire.Fetch{Seq: uint64(from), Prefix: testPrefix, From: from, To: 5*batches - 1, Signer: signerOf(g, "A")})
 		f := await(a, func(m *wire.Fetched) bool { return m.Seq == uint64(from) })
 		if len(f.Batches) == 0 {
 			t.Fatal("an empty page")
@@ -385,7 +385,7 @@ func TestSlowConsumerLosesItsSession(t *testing.T) {
 	}
 	t.Cleanup(slow.Abort)
 	for range 40 { // 20 MB of answers; the stream's window and the send queue hold 9
-		if err := slow.Send(ctx, &wire.Fetch{Prefix: testPrefix, To: 100}); err != nil {
+		if err := slow.Send(ctx, &wire.Fetch{Prefix: testPrefix, To: 100, Signer: signerOf(g, "A")}); err != nil {
 			break
 		}
 	}

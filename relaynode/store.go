@@ -111,6 +111,7 @@ func (n *Node) append(ctx context.Context, entries []backlog.Entry) error {
 	}
 	for _, isNew := range added {
 		if isNew {
+			n.heads.changed()
 			n.headsBell.ring()
 			break
 		}
@@ -130,7 +131,11 @@ func (m *member) fetch(ctx context.Context, msg *wire.Fetch) verdict {
 	if !patiently(ctx, m.rates.fetches, 1) {
 		return verdict{code: wire.RefusedLimit, text: "too many bytes fetched"}
 	}
-	r := backlog.Range{Chain: backlog.Chain{Prefix: msg.Prefix, Sender: msg.Sender, Start: msg.Start}, From: msg.From, To: msg.To}
+	signer, err := wire.PeerIDOf(msg.Signer[:])
+	if err != nil {
+		return verdict{code: wire.RefusedMalformed, text: "that is no signer"}
+	}
+	r := backlog.Range{Chain: backlog.Chain{Prefix: msg.Prefix, Sender: msg.Sender, Start: msg.Start, Signer: signer}, From: msg.From, To: msg.To}
 	batches, more, err := m.n.backlog.Fetch(ctx, r, fetchBytes)
 	if err != nil {
 		return verdict{code: wire.RefusedFailed, text: "the backlog failed", reason: err}

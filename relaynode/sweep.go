@@ -69,6 +69,7 @@ func (n *Node) sweepOnce(ctx context.Context) error {
 		n.log.Info("expired", "mails", mails, "batches", batches)
 	}
 	if batches > 0 {
+		n.heads.changed()
 		n.headsBell.ring()
 	}
 	return errors.Join(errs...)

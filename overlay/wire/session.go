@@ -296,12 +296,18 @@ type Stored struct {
 	Refused []RefusedBatch
 }
 
-// Head says which frames of one sender's start in one session the backlog holds.
+// Signer is the Ed25519 key (32 bytes) whose signature a batch carries. A frame's header is a claim, and any member may
+// sign a batch whose frames claim another's index: heads and fetches name the signer, so that such a batch neither hides
+// nor invents another's frames.
+type Signer [32]byte
+
+// Head says which frames of one sender's start in one session, as one signer sent them, the backlog holds.
 type Head struct {
 	Prefix    Prefix // of the session's transcript
 	Sender    uint16 // index in role order
 	Start     uint32
 	Low, High uint32 // the lowest and highest counter held
+	Signer    Signer
 }
 
 // Heads lists what the backlog holds: all of it, or what changed.
@@ -317,6 +323,7 @@ type Fetch struct {
 	Sender   uint16
 	Start    uint32
 	From, To uint32 // counters, both included
+	Signer   Signer // only batches of this signer
 }
 
 // Fetched answers a fetch. More says that the range goes on after the last batch given.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"math"
 
 	"conclave/overlay/wire/internal/pb"
@@ -55,14 +56,16 @@ func decodeHead(p *pb.Head) (Head, error) {
 		return Head{}, ErrMessage
 	}
 	h.Sender = uint16(p.Sender)
-	return h, exactly(h.Prefix[:], p.Prefix)
+	return h, errors.Join(exactly(h.Prefix[:], p.Prefix), exactly(h.Signer[:], p.Signer))
 }
 
 func encodeHead(h Head) (*pb.Head, error) {
 	if h.Low > h.High {
 		return nil, ErrMessage
 	}
-	return &pb.Head{Prefix: h.Prefix[:], Sender: uint32(h.Sender), Start: h.Start, Low: h.Low, High: h.High}, nil
+	return &pb.Head{
+		Prefix: h.Prefix[:], Sender: uint32(h.Sender), Start: h.Start, Low: h.Low, High: h.High, Signer: h.Signer[:],
+	}, nil
 }
 
 func decodeHeads(p *pb.Heads) (*Heads, error) {
@@ -84,7 +87,7 @@ func decodeFetch(p *pb.Fetch) (*Fetch, error) {
 		return nil, ErrMessage
 	}
 	m.Sender = uint16(p.Sender)
-	return m, exactly(m.Prefix[:], p.Prefix)
+	return m, errors.Join(exactly(m.Prefix[:], p.Prefix), exactly(m.Signer[:], p.Signer))
 }
 
 func encodeFetch(m *Fetch) (*pb.Fetch, error) {
@@ -93,6 +96,7 @@ func encodeFetch(m *Fetch) (*pb.Fetch, error) {
 	}
 	return &pb.Fetch{
 		Seq: m.Seq, Prefix: m.Prefix[:], Sender: uint32(m.Sender), Start: m.Start, From: m.From, To: m.To,
+		Signer: m.Signer[:],
 	}, nil
 }
 

@@ -890,6 +890,7 @@ type Head struct {
 	Start         uint32                 `protobuf:"varint,3,opt,name=start,proto3" json:"start,omitempty"`
 	Low           uint32                 `protobuf:"varint,4,opt,name=low,proto3" json:"low,omitempty"`
 	High          uint32                 `protobuf:"varint,5,opt,name=high,proto3" json:"high,omitempty"`
+	Signer        []byte                 `protobuf:"bytes,6,opt,name=signer,proto3" json:"signer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -959,6 +960,13 @@ func (x *Head) GetHigh() uint32 {
 	return 0
 }
 
+func (x *Head) GetSigner() []byte {
+	if x != nil {
+		return x.Signer
+	}
+	return nil
+}
+
 type Heads struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Heads         []*Head                `protobuf:"bytes,1,rep,name=heads,proto3" json:"heads,omitempty"`
@@ -1019,6 +1027,7 @@ type Fetch struct {
 	Start         uint32                 `protobuf:"varint,4,opt,name=start,proto3" json:"start,omitempty"`
 	From          uint32                 `protobuf:"varint,5,opt,name=from,proto3" json:"from,omitempty"`
 	To            uint32                 `protobuf:"varint,6,opt,name=to,proto3" json:"to,omitempty"`
+	Signer        []byte                 `protobuf:"bytes,7,opt,name=signer,proto3" json:"signer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1093,6 +1102,13 @@ func (x *Fetch) GetTo() uint32 {
 		return x.To
 	}
 	return 0
+}
+
+func (x *Fetch) GetSigner() []byte {
+	if x != nil {
+		return x.Signer
+	}
+	return nil
 }
 
 type Fetched struct {
@@ -1391,23 +1407,25 @@ const file_session_proto_rawDesc = "" +
 	"\averdict\x18\x02 \x01(\rR\averdict\"T\n" +
 	"\x06Stored\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\fR\x03ids\x128\n" +
-	"\arefused\x18\x02 \x03(\v2\x1e.conclave.session.RefusedBatchR\arefused\"r\n" +
+	"\arefused\x18\x02 \x03(\v2\x1e.conclave.session.RefusedBatchR\arefused\"\x8a\x01\n" +
 	"\x04Head\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\fR\x06prefix\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\rR\x06sender\x12\x14\n" +
 	"\x05start\x18\x03 \x01(\rR\x05start\x12\x10\n" +
 	"\x03low\x18\x04 \x01(\rR\x03low\x12\x12\n" +
-	"\x04high\x18\x05 \x01(\rR\x04high\"I\n" +
+	"\x04high\x18\x05 \x01(\rR\x04high\x12\x16\n" +
+	"\x06signer\x18\x06 \x01(\fR\x06signer\"I\n" +
 	"\x05Heads\x12,\n" +
 	"\x05heads\x18\x01 \x03(\v2\x16.conclave.session.HeadR\x05heads\x12\x12\n" +
-	"\x04full\x18\x02 \x01(\bR\x04full\"\x83\x01\n" +
+	"\x04full\x18\x02 \x01(\bR\x04full\"\x9b\x01\n" +
 	"\x05Fetch\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\fR\x06prefix\x12\x16\n" +
 	"\x06sender\x18\x03 \x01(\rR\x06sender\x12\x14\n" +
 	"\x05start\x18\x04 \x01(\rR\x05start\x12\x12\n" +
 	"\x04from\x18\x05 \x01(\rR\x04from\x12\x0e\n" +
-	"\x02to\x18\x06 \x01(\rR\x02to\"I\n" +
+	"\x02to\x18\x06 \x01(\rR\x02to\x12\x16\n" +
+	"\x06signer\x18\a \x01(\fR\x06signer\"I\n" +
 	"\aFetched\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\abatches\x18\x02 \x03(\fR\abatches\x12\x12\n" +
