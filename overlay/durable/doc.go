@@ -27,8 +27,10 @@
 //
 // The file belongs to one process: a second Open of it fails with ErrLocked. It is created with mode 0600 in a folder
 // with mode 0700. A file written by a newer program is refused (NewerError), a damaged one too (CorruptError), one that
-// others may read as well (ModeError). A full disk refuses writes (ErrFull), harms nothing that was acknowledged, and
-// writes work again when there is room; reads go on all the while.
+// others may read as well (ModeError). A full disk refuses writes (ErrFull) and harms nothing that was acknowledged;
+// reads go on, the file can be closed and opened, and writes work again when there is room. Deleting may need room, too.
+//
+// What a caller keeps in memory beside the database can follow it exactly: see Tx.OnUndo.
 //
 // Each file carries a random ID, drawn when it was created. A file that was deleted and made anew has a different one.
 //

@@ -24,8 +24,8 @@ const (
 	defaultQueue    = 1024        // writes that may wait
 	defaultGroup    = 256         // most writes in one commit
 	defaultLockWait = time.Second // how long Open waits for a predecessor that is about to exit
-	checkpoint      = 4000        // pages (of 4 KiB) of log after which it is moved into the database
-	eraseCheckpoint = 64          // the same when what was deleted shall be gone soon
+	logPages        = 4000        // pages (of 4 KiB) of log after which it is moved into the database
+	eraseLogPages   = 64          // the same when what was deleted shall be gone soon
 	folderMode      = fs.FileMode(0o700)
 	fileMode        = fs.FileMode(0o600)
 )
@@ -143,18 +143,22 @@ func (c *conn) configure(opts Options) error {
 		return err
 	}
 	script := "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;"
-	pages := checkpoint
+	pages := logPages
 	if opts.Erase {
 		script += "PRAGMA secure_delete = ON;"
-		pages = eraseCheckpoint
+		pages = eraseLogPages
 	}
 	script += fmt.Sprintf("PRAGMA wal_autocheckpoint = %d;", pages)
 	if err := c.raw.Exec(script); err != nil {
 		return err
 	}
-	// What a crash left in the log is moved into the database now. After a failed flush the kernel may hold pages that
-	// never reached the disk and call them clean; copying them makes it write them again. On a full disk the log stays
-	// as it is: what it holds can be read all the same.
+	return c.checkpoint()
+}
+
+// checkpoint moves what is in the log into the database. When a file is opened that is what a crash left behind: after a
+// failed flush the kernel may hold pages that never reached the disk and call them clean, and copying them makes it write
+// them again. On a full disk the log stays as it is; what it holds can be read all the same.
+func (c *conn) checkpoint() error {
 	_, _, err := c.raw.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
 	if errors.Is(classify("", err), ErrFull) {
 		return nil

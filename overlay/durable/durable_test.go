@@ -71,7 +71,7 @@ func all(t *testing.T, db *durable.DB) string {
 func want(t *testing.T, db *durable.DB, texts string) {
 	t.Helper()
 	if got := all(t, db); got != texts {
-		t.Errorf("the database holds %q, want %q", got, texts)
+		t.Errorf("the database holds %.100q (%d bytes), want %.100q (%d bytes)", got, len(got), texts, len(texts))
 	}
 }
 

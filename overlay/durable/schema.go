@@ -41,7 +41,10 @@ func (c *conn) migrate(path string, schemas []Schema, random io.Reader) (wire.Da
 	if err != nil && !c.raw.GetAutocommit() {
 		_ = c.raw.Exec("ROLLBACK") // the first error is the one that matters
 	}
-	return id, err
+	if err != nil {
+		return id, err
+	}
+	return id, c.checkpoint() // the tables have their room in the file now, whatever becomes of the disk
 }
 
 func upToDate(have map[string]int, schemas []Schema) bool {

@@ -97,7 +97,7 @@ func TestBothAgree(t *testing.T) {
 			},
 		})
 	})
-	if dropped == 0 {
+	if dropped == 0 && !testing.Short() {
 		t.Error("the log was never too large")
 	}
 }

@@ -34,10 +34,10 @@ func TestBothAgree(t *testing.T) {
 		now := born
 		peers := rapid.SampledFrom([]peer.ID{"A", "B", "C"})
 		text := rapid.Custom(func(t *rapid.T) string {
-			return fmt.Sprint(rapid.IntRange(0, 9).Draw(t, "text"), "xxxxxxxx"[:rapid.IntRange(0, 8).Draw(t, "size")])
+			return fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "text"), "xxxxxxxx"[:rapid.SampledFrom([]int{0, 1, 4, 8}).Draw(t, "size")])
 		})
 		item := rapid.Custom(func(t *rapid.T) wire.MailItem {
-			return wire.MailItem{To: peers.Draw(t, "to"), Kind: wire.Kind(rapid.IntRange(1, 3).Draw(t, "kind")), Payload: []byte(text.Draw(t, "text"))}
+			return wire.MailItem{To: peers.Draw(t, "to"), Kind: rapid.SampledFrom([]wire.Kind{1, 1, 1, 2, 2, 3}).Draw(t, "kind"), Payload: []byte(text.Draw(t, "text"))}
 		})
 		same := func(what string, a, b any, errs ...error) {
 			for _, err := range errs {
@@ -102,7 +102,7 @@ func TestBothAgree(t *testing.T) {
 			},
 		})
 	})
-	for v := wire.VerdictStored; v <= wire.VerdictMalformed; v++ {
+	for v := wire.VerdictStored; v <= wire.VerdictMalformed && !testing.Short(); v++ {
 		if v != wire.VerdictUnknownRecipient && verdicts[v] == 0 {
 			t.Errorf("no deposit was ever answered %q: %v", v, verdicts)
 		}
