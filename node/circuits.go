@@ -71,6 +71,7 @@ func (c *circuits) sent(to peer.ID, letters []letter, accepted int, err error) {
 	if err != nil {
 		e.cfg.Log.Debug("a share goes by mailbox", "to", e.roleOf(to), "err", err)
 	}
+	e.shareGone(e.n.wayTo(to), true, letters[:accepted]...)
 	way := c.open[to]
 	way.busy, way.idle = false, time.Now()
 	c.check = sooner(c.check, way.idle.Add(e.cfg.Timing.CircuitLinger))
@@ -176,7 +177,11 @@ func (n *Node) serveShares(ctx context.Context, s network.Stream) error {
 	if err != nil {
 		return err
 	}
-	accepted := n.takeShares(ctx, m.(*wire.ShareMessage).Items)
+	way := ByDirect
+	if overlay.IsCircuit(s.Conn().RemoteMultiaddr()) {
+		way = ByCircuit
+	}
+	accepted := n.takeShares(ctx, from, way, m.(*wire.ShareMessage).Items)
 	data, err := wire.AppendMessage(nil, &wire.ShareReply{Accepted: uint32(accepted)})
 	if err != nil {
 		return err
@@ -186,7 +191,7 @@ func (n *Node) serveShares(ctx context.Context, s network.Stream) error {
 }
 
 // takeShares hands envelopes to the machine and waits until it has settled them. It returns how many, from the first on.
-func (n *Node) takeShares(ctx context.Context, items [][]byte) int {
+func (n *Node) takeShares(ctx context.Context, from peer.ID, way Way, items [][]byte) int {
 	// The answer has to be written before the sender's own patience ends.
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.ShareTimeout*4/5)
 	defer cancel()
@@ -196,6 +201,7 @@ func (n *Node) takeShares(ctx context.Context, items [][]byte) int {
 		for i, item := range items {
 			if ref := e.refs.add(func() { settled <- i }); ref != 0 {
 				refs = append(refs, ref)
+				e.shareCame(way, e.roleOf(from), item)
 				e.step(keyagreement.Envelope{Ref: ref, Raw: item})
 			}
 		}

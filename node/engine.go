@@ -38,6 +38,7 @@ type engine struct {
 	post    post
 	links   links
 	members presence
+	marks   marks
 }
 
 // newEngine makes the engine from what the state file holds.
@@ -54,6 +55,7 @@ func newEngine(n *Node) (*engine, error) {
 	e.post = newPost(e)
 	e.links = newLinks(e)
 	e.members = newPresence(e)
+	e.marks = newMarks(e, loaded.Marks)
 	n.in.restore(loaded.Outbox)
 	if err := e.chats.restore(loaded.Sessions); err != nil {
 		return nil, err
@@ -86,6 +88,7 @@ func (e *engine) begin(loaded *state.Loaded) error {
 func (e *engine) loop(ctx context.Context) {
 	e.ctx = ctx
 	e.outbox.announce()
+	e.marks.look()
 	e.perform(e.first)
 	e.first = nil
 	timer := time.NewTimer(0)

@@ -101,6 +101,7 @@ func (l *link) session(ctx context.Context) error {
 	if err := overlay.Connect(dial, l.n.host, peer.AddrInfo{ID: l.relay, Addrs: l.dialAddrs()}); err != nil {
 		return err
 	}
+	l.dialled()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	reserved := make(chan struct{})
@@ -113,6 +114,7 @@ func (l *link) session(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, conn.Abort)
 	defer stop()
+	l.shaken(conn)
 	l.n.post(ctx, func(e *engine) { e.links.authenticated(l, conn) })
 	watched := make(chan struct{})
 	go func() { defer close(watched); l.watch(ctx, conn, end) }()
@@ -165,6 +167,7 @@ func (l *link) watch(ctx context.Context, conn *session.Conn, end context.Cancel
 		end(errNoTopic)
 		return
 	}
+	l.step(StepTopic, "%s", l.n.topicName)
 	l.n.post(ctx, func(e *engine) { e.links.up(l, conn) })
 	ticker := time.NewTicker(topicCheck)
 	defer ticker.Stop()
@@ -191,7 +194,9 @@ func (l *link) reserve(ctx context.Context) {
 		if err == nil {
 			left := time.Until(until)
 			wait = max(left-reserveAhead, left/2, reserveRetry)
+			l.step(StepReserved, "until %s", until.UTC().Format(time.RFC3339))
 		} else if ctx.Err() == nil {
+			l.step(StepNoSlot, "%v", err)
 			l.n.cfg.Log.Debug("no circuit slot", "relay", l.relay, "err", err)
 		}
 		select {
@@ -243,7 +248,7 @@ func (l *link) verified(batches [][]byte) []wire.Batch {
 func (l *link) parse(mails []wire.Mail) []parsedMail {
 	out := make([]parsedMail, 0, len(mails))
 	for _, m := range mails {
-		p := parsedMail{id: m.ID}
+		p := parsedMail{id: m.ID, from: m.From}
 		switch m.Kind {
 		case wire.KindShare:
 			p.share = m.Payload

@@ -184,6 +184,7 @@ func (o *outbox) fly(s *sealed, data []byte) {
 		e.cfg.Log.Debug("publishing; the batch goes over the session stream", "err", err)
 		s.due = time.Now()
 	}
+	o.flown(s, false)
 	if !o.e.chats.volume && s.chat.frames.Next().Counter >= maxFrames {
 		o.e.chats.volume = true
 		e.step(keyagreement.Rekey{})
@@ -231,6 +232,7 @@ func (o *outbox) again() {
 		s.due = now.Add(min(o.e.cfg.Timing.StoreAfter<<min(s.tries, 6), storeMax))
 		if sent {
 			s.tries++
+			o.flown(s, true)
 		}
 	}
 }
@@ -282,6 +284,7 @@ func (o *outbox) refused(list []wire.RefusedBatch) {
 		if s := o.byID[r.ID]; s != nil {
 			s.due = time.Now().Add(storeMax)
 			o.e.cfg.Log.Warn("the relay node refuses a batch", "verdict", r.Verdict)
+			o.e.publish(Refused{At: o.e.at(), IDs: s.messages(), Reason: r.Verdict.String()})
 			o.e.publish(Problem{At: o.e.at(), Text: "the relay node refuses a message: " + r.Verdict.String()})
 		}
 	}

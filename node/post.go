@@ -228,8 +228,10 @@ func (p *post) deposited(r *wire.DepositResult) {
 		switch {
 		case l.item.Kind != wire.KindShare:
 		case v.Accepted():
+			p.e.shareGone(ByMailbox, true, l)
 			p.e.step(keyagreement.MailStored{Parcel: l.parcel})
 		default:
+			p.e.shareGone(ByMailbox, false, l)
 			p.e.step(keyagreement.ShareFailed{Parcel: l.parcel})
 		}
 	}
@@ -276,6 +278,7 @@ func (p *post) delivered(mails []parsedMail) {
 		switch {
 		case m.share != nil:
 			if ref := p.e.refs.add(done); ref != 0 {
+				p.e.shareCame(ByMailbox, p.e.roleOf(m.from), m.share)
 				p.e.step(keyagreement.Envelope{Ref: ref, Raw: m.share})
 			}
 		case len(m.control) > 0:
@@ -299,6 +302,7 @@ func (p *post) delivered(mails []parsedMail) {
 // parsedMail is one mail as the link hands it on: a share, or verified control messages, or neither.
 type parsedMail struct {
 	id      wire.MailID
+	from    peer.ID // as the relay node says
 	share   []byte
 	control [][]byte
 }

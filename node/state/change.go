@@ -37,6 +37,11 @@ func (c *Change) Put(key string, value []byte) {
 // Delete removes a key agreement record.
 func (c *Change) Delete(key string) { c.add("DELETE FROM records WHERE key = ?", key) }
 
+// Mark remembers what a person decided, under a name.
+func (c *Change) Mark(key string, value []byte) {
+	c.add("INSERT OR REPLACE INTO marks (key, value) VALUES (?, ?)", key, value)
+}
+
 // AddSession stores a new session.
 func (c *Change) AddSession(s Session) {
 	c.add("INSERT OR REPLACE INTO sessions (transcript, about, state) VALUES (?, ?, ?)", s.Transcript[:], s.About, s.State)

@@ -19,6 +19,8 @@ CREATE TABLE records  (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE sessions (transcript BLOB PRIMARY KEY, about BLOB NOT NULL, state BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE outbox   (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, text TEXT NOT NULL, at INTEGER NOT NULL);
 CREATE TABLE shown    (seq INTEGER PRIMARY KEY, sender TEXT NOT NULL, id BLOB NOT NULL, UNIQUE (sender, id));
+`, `
+CREATE TABLE marks    (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 `}}
 
 // Store is an open state file.
@@ -49,8 +51,9 @@ type Shown struct {
 type Loaded struct {
 	Records  map[string][]byte
 	Sessions []Session
-	Outbox   []Outgoing // in the order in which they were accepted
-	Shown    []Shown    // oldest first
+	Outbox   []Outgoing        // in the order in which they were accepted
+	Shown    []Shown           // oldest first
+	Marks    map[string][]byte // what people decided, by name
 }
 
 // Open opens the state file at path, or creates it. An empty path keeps the state in memory, for tests.
@@ -74,9 +77,9 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // Load reads everything.
 func (s *Store) Load(ctx context.Context) (*Loaded, error) {
-	l := &Loaded{Records: make(map[string][]byte)}
+	l := &Loaded{Records: make(map[string][]byte), Marks: make(map[string][]byte)}
 	err := s.db.Read(ctx, func(tx *durable.Tx) error {
-		for _, step := range []func(*durable.Tx) error{l.readRecords, l.readSessions, l.readOutbox, l.readShown} {
+		for _, step := range []func(*durable.Tx) error{l.readRecords, l.readSessions, l.readOutbox, l.readShown, l.readMarks} {
 			if err := step(tx); err != nil {
 				return err
 			}
@@ -123,6 +126,16 @@ func (l *Loaded) readOutbox(tx *durable.Tx) error {
 			return fmt.Errorf("a message's ID has the wrong length")
 		}
 		l.Outbox = append(l.Outbox, o)
+	}
+	return nil
+}
+
+func (l *Loaded) readMarks(tx *durable.Tx) error {
+	for row, err := range tx.Rows("SELECT key, value FROM marks") {
+		if err != nil {
+			return err
+		}
+		l.Marks[row.Text(0)] = row.Blob(1)
 	}
 	return nil
 }

@@ -1,0 +1,223 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"conclave/node/keyagreement"
+	"conclave/overlay"
+	"conclave/overlay/wire"
+	"conclave/pki"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Epoch is what a debug window may show of an epoch. No share and no key is in it.
+type Epoch = keyagreement.EpochView
+
+// Inspection is how things stand, with the technical detail that a debug window shows. It holds no secret.
+type Inspection struct {
+	At
+	Who          Who
+	Peer         peer.ID
+	GroupID      wire.GroupID
+	Topic        string
+	RosterHash   wire.RosterHash
+	RosterIssued time.Time
+	Certificates []CertificateView // the CA's first, this member's second, then the other members' and the relay nodes'
+	Connections  []Connection
+	Links        []LinkView
+	Epochs       []Epoch // oldest first
+	Using        wire.Transcript
+	Outbox       OutboxView
+	TopicPeers   []peer.ID
+	TopicDrops   map[string]uint64
+}
+
+// CertificateView is a certificate and what checking it found.
+type CertificateView struct {
+	Kind        string // "authority", "member" or "relay node"
+	Role        wire.Role
+	Subject     string
+	Peer        peer.ID // empty for the authority
+	Fingerprint string  // SHA-256 of the certificate, in hex
+	Key         string  // its kind and size
+	NotBefore   time.Time
+	NotAfter    time.Time
+	Self        bool
+	Checks      []Check
+}
+
+// Check is one rule that a certificate was checked against.
+type Check struct {
+	Rule string
+	OK   bool
+	Why  string // why not
+}
+
+// Connection is one libp2p connection.
+type Connection struct {
+	Peer    peer.ID
+	Role    wire.Role // empty when the roster does not know the peer
+	Relay   bool      // the other side is a relay node
+	Circuit bool      // it runs through a relay node
+	Inbound bool
+	Detail  string
+	Since   time.Time
+}
+
+// LinkView is one relay node and how far the link to it is.
+type LinkView struct {
+	Relay         peer.ID
+	Name          wire.Role
+	State         LinkState
+	Reason        string
+	Main          bool // requests go to this one
+	Database      string
+	RosterVersion uint64        // that the relay node had at the handshake
+	RoundTrip     time.Duration // 0: not measured yet
+	Addrs         []string
+}
+
+// OutboxView is what is on its way.
+type OutboxView struct {
+	Waiting     int // for a key, or for their turn
+	Flying      int // batches that no relay node has acknowledged
+	FlyingBytes int
+}
+
+// Inspect returns how things stand in detail.
+func (n *Node) Inspect(ctx context.Context) (Inspection, error) {
+	var in Inspection
+	var roster *pki.Roster
+	err := n.call(ctx, func(e *engine) {
+		in = Inspection{
+			At: e.at(), Who: e.who(), Peer: n.self.Peer, GroupID: e.cfg.Group.ID, Topic: n.topicName, RosterHash: e.roster.Hash,
+			RosterIssued: e.roster.Issued, Links: e.links.views(), Epochs: e.machine.Inspect(),
+			Outbox: OutboxView{Waiting: len(e.outbox.queue), Flying: len(e.outbox.flying), FlyingBytes: e.outbox.flyingBytes},
+		}
+		if e.chats.using != nil {
+			in.Using = e.chats.using.about.Transcript
+		}
+		roster = e.roster
+	})
+	if err != nil {
+		return in, err
+	}
+	in.Connections = n.connections(roster)
+	in.TopicPeers, in.TopicDrops = n.topic.Peers(), n.topic.Drops()
+	in.Certificates = certificates(n.cfg.Group, roster, n.self.Peer, in.Time)
+	return in, nil
+}
+
+// Retry gives everything that no relay node has acknowledged to the relay node now, without waiting for its time.
+func (n *Node) Retry(ctx context.Context) error {
+	return n.call(ctx, func(e *engine) { e.outbox.hurry() })
+}
+
+// views returns the links in detail.
+func (l *links) views() []LinkView {
+	views := make([]LinkView, 0, len(l.all))
+	for id, v := range l.all {
+		view := LinkView{Relay: id, State: v.state, Reason: v.why, Main: v == l.main}
+		if r, ok := l.e.roster.Relay(id); ok {
+			view.Name = r.Role
+		}
+		if v.conn != nil {
+			view.Database, view.RosterVersion, view.RoundTrip = v.conn.Database().String(), v.conn.RemoteRosterVersion(), v.conn.RTT()
+		}
+		for _, a := range v.link.addrs {
+			view.Addrs = append(view.Addrs, a.String())
+		}
+		views = append(views, view)
+	}
+	slices.SortFunc(views, func(a, b LinkView) int { return strings.Compare(string(a.Relay), string(b.Relay)) })
+	return views
+}
+
+// connections returns the open connections, relay nodes' first.
+func (n *Node) connections(roster *pki.Roster) []Connection {
+	var list []Connection
+	for _, c := range n.host.Network().Conns() {
+		stat := c.Stat()
+		conn := Connection{
+			Peer: c.RemotePeer(), Circuit: overlay.IsCircuit(c.RemoteMultiaddr()), Inbound: stat.Direction.String() == "Inbound",
+			Detail: describeConn(c), Since: stat.Opened,
+		}
+		if m, _, ok := roster.MemberByPeer(conn.Peer); ok {
+			conn.Role = m.Role
+		} else if r, ok := roster.Relay(conn.Peer); ok {
+			conn.Role, conn.Relay = r.Role, true
+		}
+		list = append(list, conn)
+	}
+	slices.SortFunc(list, func(a, b Connection) int {
+		if a.Relay != b.Relay {
+			return map[bool]int{true: -1, false: 1}[a.Relay]
+		}
+		return strings.Compare(string(a.Role)+string(a.Peer)+a.Detail, string(b.Role)+string(b.Peer)+b.Detail)
+	})
+	return list
+}
+
+// certificates shows every certificate of the roster and checks each again.
+func certificates(g *pki.Group, r *pki.Roster, self peer.ID, now time.Time) []CertificateView {
+	views := []CertificateView{{
+		Kind: "authority", Subject: g.CA.Subject.String(), Fingerprint: fingerprint(g.CA.Raw), Key: "Ed25519",
+		NotBefore: g.CA.NotBefore, NotAfter: g.CA.NotAfter, Checks: []Check{
+			{Rule: "is the trust anchor this member was given", OK: true},
+			{Rule: "is within its dates", OK: !now.Before(g.CA.NotBefore) && !now.After(g.CA.NotAfter)},
+		},
+	}}
+	var others []CertificateView
+	for _, m := range r.Members {
+		v := certificate(g, r, m.Certificate, now)
+		if m.Peer == self {
+			v.Self = true
+			views = append(views, v)
+			continue
+		}
+		others = append(others, v)
+	}
+	views = append(views, others...)
+	for _, relay := range r.Relays {
+		views = append(views, certificate(g, r, relay.Certificate, now))
+	}
+	return views
+}
+
+func certificate(g *pki.Group, r *pki.Roster, c *pki.Certificate, now time.Time) CertificateView {
+	v := CertificateView{
+		Kind: c.Kind.String(), Role: c.Role, Subject: "CN=" + string(c.Role), Peer: c.Peer, Fingerprint: fingerprint(c.DER),
+		Key: "Ed25519", NotBefore: c.NotBefore, NotAfter: c.NotAfter,
+	}
+	if c.RSA != nil {
+		v.Key = fmt.Sprintf("RSA-%d, decrypts only", c.RSA.N.BitLen())
+	}
+	checked, err := pki.VerifyCertificateUndated(g, c.DER)
+	v.Checks = append(v.Checks, check("is signed by the group's authority and exactly in the profile", err))
+	if err == nil {
+		v.Checks = append(v.Checks, check("names this peer ID and no other", checked.VerifyPeer(c.Peer)))
+	}
+	v.Checks = append(v.Checks, check("is within its dates", c.ValidAt(now)))
+	_, err = r.Verify(g, c.DER, c.Peer, now)
+	v.Checks = append(v.Checks, check(fmt.Sprintf("is the one in roster version %d", r.Version), err))
+	return v
+}
+
+func check(rule string, err error) Check {
+	if err != nil {
+		return Check{Rule: rule, Why: err.Error()}
+	}
+	return Check{Rule: rule, OK: true}
+}
+
+func fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
