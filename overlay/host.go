@@ -67,6 +67,8 @@ type HostConfig struct {
 type RelayConfig struct {
 	// ACL decides. Required: a relay node without one would be open to everybody.
 	ACL relay.ACLFilter
+	// Tracer is told what the circuit relay does. Default nil: nobody is.
+	Tracer relay.MetricsTracer
 }
 
 func (c HostConfig) validate() error {
@@ -189,9 +191,14 @@ func (n *node) addRelay(cfg HostConfig) error {
 	if cfg.Relay == nil {
 		return nil
 	}
-	service, err := relay.New(n.BasicHost,
+	options := []relay.Option{
 		relay.WithResources(relayResources(cfg.Peers)), relay.WithInfiniteLimits(), relay.WithACL(cfg.Relay.ACL),
-		relay.WithReservationAddressFilter(func(ma.Multiaddr) bool { return true }))
+		relay.WithReservationAddressFilter(func(ma.Multiaddr) bool { return true }),
+	}
+	if cfg.Relay.Tracer != nil {
+		options = append(options, relay.WithMetricsTracer(cfg.Relay.Tracer))
+	}
+	service, err := relay.New(n.BasicHost, options...)
 	if err != nil {
 		return fmt.Errorf("starting the circuit relay: %w", err)
 	}

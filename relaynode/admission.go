@@ -16,6 +16,7 @@ type acl struct{ n *Node }
 // AllowReserve implements relay.ACLFilter.
 func (a acl) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
 	if a.n.cfg.defences.noCircuitACL || a.n.rosters.admits(p) {
+		a.n.circuits.allowed(p)
 		return true
 	}
 	a.n.refused(p, "reserve", denyReserve)

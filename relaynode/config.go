@@ -50,6 +50,8 @@ type Config struct {
 	Now func() time.Time
 	// Registerer gets the host's metrics. Nil registers none.
 	Registerer prometheus.Registerer
+	// Inspect is how many of the latest batches and mails Held returns. Zero keeps none for it; a window asks for some.
+	Inspect int
 	// Limits bound what peers can cost. Zero fields take their defaults.
 	Limits Limits
 

@@ -54,6 +54,7 @@ func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
 		to := items[i].To
 		switch {
 		case v == wire.VerdictStored:
+			n.sawMail(m.peer, items[i])
 			n.bus.publish(MailStored{Time: n.cfg.Now(), From: m.role, To: n.rosters.role(to), Kind: items[i].Kind, Bytes: len(items[i].Payload)})
 		case !v.Accepted():
 			n.count.inc("deposit-refused: " + v.String())

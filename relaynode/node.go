@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"conclave/overlay"
 	"conclave/overlay/durable"
@@ -29,6 +30,7 @@ type Node struct {
 	log       *slog.Logger
 	topicName string
 	database  wire.DatabaseID
+	started   time.Time
 	host      host.Host
 	topic     *overlay.TopicHandle
 	sessions  *overlay.StreamServer
@@ -43,6 +45,8 @@ type Node struct {
 	door      *doorkeeper
 	count     *counters
 	bus       *bus
+	sight     *sight // nil: nothing is kept for Held
+	circuits  *circuits
 	forgotten *peerSet           // members that left the roster and whose mail has to go
 	appends   chan backlog.Entry // from the topic to the appender
 	headsBell bell
@@ -73,6 +77,7 @@ func New(cfg Config) (*Node, error) {
 		headsBell: newBell(), presence: newBell(), sweep: newBell(),
 	}
 	n.bus = newBus(n.count)
+	n.sight, n.circuits, n.started = newSight(cfg.Inspect), newCircuits(), cfg.Now()
 	n.door = newDoorkeeper(n)
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	if err := n.open(); err != nil {
@@ -138,13 +143,14 @@ func (n *Node) peers() int {
 func (n *Node) openHost() error {
 	h, err := overlay.NewHost(overlay.HostConfig{
 		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Peers: n.peers(),
-		Relay: &overlay.RelayConfig{ACL: acl{n}}, Registerer: n.cfg.Registerer, Log: n.log,
+		Relay: &overlay.RelayConfig{ACL: acl{n}, Tracer: n.circuits}, Registerer: n.cfg.Registerer, Log: n.log,
 	})
 	if err != nil {
 		return err
 	}
 	n.host = h
 	h.Network().Notify(n.door.notifiee())
+	h.Network().Notify(n.circuits.notifiee())
 	for _, c := range h.Network().Conns() {
 		n.door.watch(c) // came before we listened for it
 	}

@@ -26,19 +26,25 @@ type Status struct {
 	RosterVersion uint64
 	RosterExpires time.Time
 	Members       []MemberStatus // in role order
-	Connections   int            // peers connected, strangers included
-	TopicPeers    int            // peers in the topic
+	Started       time.Time
+	Connections   int // peers connected, strangers included
+	TopicPeers    int // peers in the topic
 	Mailbox       mailbox.Stats
 	Backlog       backlog.Stats
+	Circuits      CircuitStats
 	Counts        map[string]uint64 // drops, refusals and closed connections, by name
 }
 
-// MemberStatus is a member of the roster and whether it has a session.
+// MemberStatus is a member of the roster and how far it has come: connected, in session, in the topic, reachable.
 type MemberStatus struct {
-	Role   wire.Role
-	Peer   peer.ID
-	Online bool
-	Since  time.Time // of the session
+	Role      wire.Role
+	Peer      peer.ID
+	Connected []string  // remote addresses of its connections; none: it is not connected
+	Online    bool      // it has completed the handshake
+	Since     time.Time // of the session
+	InTopic   bool
+	Reserved  bool // others can reach it over a circuit
+	Circuits  int  // ends of circuits that it holds now
 }
 
 // Status returns what the relay node knows about itself.
@@ -48,15 +54,15 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		Peer: n.host.ID(), Group: n.cfg.Group.ID, GroupName: n.cfg.Group.Name, Database: n.database,
 		RosterVersion: roster.Version, RosterExpires: roster.Expires,
 		Connections: len(n.host.Network().Peers()), TopicPeers: len(n.topic.Peers()), Counts: n.count.snapshot(),
+		Started: n.started, Circuits: n.circuits.stats(),
 	}
 	for name, count := range n.topic.Drops() {
 		s.Counts["topic: "+name] = count
 	}
+	inTopic := n.topic.Peers()
 	for _, m := range roster.Members {
 		status := MemberStatus{Role: m.Role, Peer: m.Peer}
-		if current := n.table.get(m.Peer); current != nil {
-			status.Online, status.Since = true, current.since
-		}
+		n.follow(&status, inTopic)
 		s.Members = append(s.Members, status)
 	}
 	var err error
@@ -67,6 +73,19 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		return s, fmt.Errorf("reading the backlog: %w", err)
 	}
 	return s, nil
+}
+
+// follow fills in how far a member has come.
+func (n *Node) follow(s *MemberStatus, inTopic []peer.ID) {
+	if current := n.table.get(s.Peer); current != nil {
+		s.Online, s.Since = true, current.since
+	}
+	conns := n.host.Network().ConnsToPeer(s.Peer)
+	for _, c := range conns {
+		s.Connected = append(s.Connected, c.RemoteMultiaddr().String())
+	}
+	s.InTopic = slices.Contains(inTopic, s.Peer)
+	s.Reserved, s.Circuits = n.circuits.has(s.Peer), ends(conns)
 }
 
 // Peer returns the relay node's peer ID.

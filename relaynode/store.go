@@ -3,6 +3,7 @@ package relaynode
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"conclave/overlay/batch"
@@ -72,7 +73,7 @@ func (m *member) store(ctx context.Context, msg *wire.Store) verdict {
 		entries = append(entries, e)
 		reply.IDs = append(reply.IDs, e.ID)
 	}
-	if err := n.append(ctx, entries); err != nil {
+	if err := n.append(ctx, entries, "session"); err != nil {
 		return verdict{code: wire.RefusedFailed, text: "the backlog failed", reason: err}
 	}
 	n.publish(ctx, entries)
@@ -100,8 +101,8 @@ func (n *Node) publish(ctx context.Context, entries []backlog.Entry) {
 // publishTimeout bounds the wait for a topic whose last peer has just left.
 const publishTimeout = time.Second
 
-// append makes batches durable in the backlog.
-func (n *Node) append(ctx context.Context, entries []backlog.Entry) error {
+// append makes batches durable in the backlog. way is how they came.
+func (n *Node) append(ctx context.Context, entries []backlog.Entry, way string) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -109,11 +110,13 @@ func (n *Node) append(ctx context.Context, entries []backlog.Entry) error {
 	if err != nil {
 		return err
 	}
-	for _, isNew := range added {
+	if slices.Contains(added, true) {
+		n.heads.changed()
+		n.headsBell.ring()
+	}
+	for i, isNew := range added {
 		if isNew {
-			n.heads.changed()
-			n.headsBell.ring()
-			break
+			n.sawBatch(entries[i], way)
 		}
 	}
 	return nil

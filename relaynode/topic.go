@@ -75,7 +75,7 @@ func (n *Node) gather(first backlog.Entry) []backlog.Entry {
 
 // appendGroup makes a group durable and then, and only then, acknowledges it to the senders.
 func (n *Node) appendGroup(ctx context.Context, group []backlog.Entry) {
-	if err := n.append(ctx, group); err != nil {
+	if err := n.append(ctx, group, "topic"); err != nil {
 		if !errors.Is(err, context.Canceled) {
 			n.count.add(dropAppendFailed, len(group))
 			n.log.Error("writing the backlog", "batches", len(group), "err", err)
