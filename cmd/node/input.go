@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"conclave/cmd/internal/cli"
+	"conclave/cmd/internal/inert"
 	"conclave/node"
 	"conclave/pki"
 )
@@ -196,7 +197,7 @@ func (s *session) command(ctx context.Context, name string) error {
 	case "help":
 		return s.aside(help)
 	}
-	return fmt.Errorf("the command %q is not known; /help lists them", visible(name))
+	return fmt.Errorf("the command %q is not known; /help lists them", inert.Line(name))
 }
 
 // aside writes what a command asked for: not to stdout, which carries the contract's lines only.
@@ -234,7 +235,7 @@ func describe(w node.Who) string {
 	for _, l := range w.Links {
 		fmt.Fprintf(&b, "  relay node %s: %s", l.Relay, l.State)
 		if l.Reason != "" {
-			fmt.Fprintf(&b, " (%s)", visible(l.Reason))
+			fmt.Fprintf(&b, " (%s)", inert.Line(l.Reason))
 		}
 		b.WriteString("\n")
 	}

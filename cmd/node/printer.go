@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"conclave/cmd/internal/inert"
 	"conclave/node"
 	"conclave/overlay/wire"
 )
@@ -31,7 +32,7 @@ func (p *plainPrinter) print(e node.Event) error {
 	case node.SessionKey:
 		return p.sessionKey(e)
 	case node.Message:
-		return p.line("[%s] %s\n", e.From, visible(e.Text))
+		return p.line("[%s] %s\n", e.From, inert.Line(e.Text))
 	case node.Held:
 		p.log.Warn("a member was removed: messages wait for a new key")
 	case node.Gap:
