@@ -61,6 +61,7 @@ func (m *Machine) newEpoch(raw, payload []byte, p wire.Opening, v *rosterView) *
 	}
 	e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
 	m.epochs[e.id] = e
+	m.order = append(m.order[:len(m.order):len(m.order)], e)
 	m.highest = max(m.highest, p.Number)
 	return e
 }
@@ -78,7 +79,7 @@ func (m *Machine) trusted(e *epoch) bool {
 
 // covered tells whether a pending epoch takes up a request.
 func (m *Machine) covered(role wire.Role, r request) bool {
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		if m.trusted(e) {
 			if i := e.contributor(role); i >= 0 && e.opening.Contributors[i].Instance == r.instance && e.covers[role] >= r.sequence {
 				return true
@@ -100,7 +101,7 @@ func (m *Machine) patience(e *epoch) time.Duration {
 
 // stepFailures gives up epochs without progress and remembers who was silent.
 func (m *Machine) stepFailures() {
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		if !m.pending(e) || !e.own && !e.answerAt.IsZero() || !m.reached(e.progress.Add(m.patience(e))) {
 			continue
 		}

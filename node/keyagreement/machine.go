@@ -46,9 +46,11 @@ type Machine struct {
 
 	// Epochs.
 	epochs  map[wire.EpochID]*epoch
-	highest uint64 // highest opening number known
+	order   []*epoch // the same, as they were first seen; never changed in place
+	highest uint64   // highest opening number known
 	dropped map[wire.EpochID]time.Time
 	using   wire.Transcript // zero: hold
+	beat    time.Time       // when the newest session is shown again
 	tell    timer           // the newest opening is shown to whoever is behind
 
 	// Cheats and messages before their time.
@@ -101,6 +103,9 @@ func New(cfg Config, now time.Time) (*Machine, []Output, error) {
 // Step takes one input and returns what is to be done, in order.
 func (m *Machine) Step(now time.Time, in Input) []Output {
 	m.now = now
+	if m.self < 0 {
+		return m.stepRemoved(in)
+	}
 	switch in := in.(type) {
 	case Tick:
 	case Control:
@@ -139,6 +144,26 @@ func (m *Machine) Step(now time.Time, in Input) []Output {
 	return m.take()
 }
 
+// stepRemoved is Step for a member that the roster no longer has: it waits for one that does.
+func (m *Machine) stepRemoved(in Input) []Output {
+	switch in := in.(type) {
+	case Unwrapped:
+		delete(m.unwraps, in.Token)
+	case RosterIs:
+		m.onRoster(in.Roster)
+	case RelayUp:
+		m.relayUp, m.database = true, in.Database
+	case RelayDown:
+		m.relayUp = false
+	case Online:
+		m.online[in.Role] = true
+	case Offline:
+		delete(m.online, in.Role)
+	}
+	m.advance()
+	return m.take()
+}
+
 // Deadline returns when the machine wants a Tick, if it wants one.
 func (m *Machine) Deadline() (time.Time, bool) { return m.wake, !m.wake.IsZero() }
 
@@ -159,6 +184,7 @@ func (m *Machine) advance() {
 	m.stepLacks()
 	m.stepUnseen()
 	m.stepConfirm()
+	m.stepHeartbeat()
 	m.stepTell()
 	m.stepWindow()
 	m.choose()

@@ -51,7 +51,7 @@ func (m *Machine) stepOpen() {
 	if _, cheat := m.evidence[m.cfg.Self]; cheat || !m.connected() {
 		return
 	}
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		if m.trusted(e) {
 			return // its completion or failure comes first
 		}
@@ -109,7 +109,7 @@ func (m *Machine) openEpoch(s []wire.Contributor) {
 		Group: m.cfg.Group, RosterVersion: m.roster.Version, RosterHash: m.roster.Hash, Number: number, Opener: m.cfg.Self,
 		Contributors: s,
 	}
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		if e.session != nil && e.session.transcript == m.using {
 			p.Previous = e.id
 		}
@@ -254,17 +254,5 @@ func (m *Machine) limitEpochs(opener wire.Role) {
 	}
 }
 
-// sorted returns all epochs in an order that does not depend on chance: by creation, then by ID.
-func (m *Machine) sorted() []*epoch {
-	list := make([]*epoch, 0, len(m.epochs))
-	for _, e := range m.epochs {
-		list = append(list, e)
-	}
-	slices.SortFunc(list, func(a, b *epoch) int {
-		if c := a.created.Compare(b.created); c != 0 {
-			return c
-		}
-		return slices.Compare(a.id[:], b.id[:])
-	})
-	return list
-}
+// sorted returns all epochs in an order that does not depend on chance: as they were first seen.
+func (m *Machine) sorted() []*epoch { return m.order }

@@ -38,7 +38,7 @@ func TestOneSeed(t *testing.T) {
 
 func TestDraft(t *testing.T) {
 	bad := 0
-	for seed := uint64(1); seed <= 400; seed++ {
+	for seed := uint64(1); seed <= 3000; seed++ {
 		w := chaos(seed, &hooks{})
 		if len(w.errs) > 0 {
 			bad++

@@ -139,7 +139,7 @@ func (m *Machine) onRelayUp(database wire.DatabaseID) {
 	if m.ask.n > 0 || m.ask.at.IsZero() {
 		m.ask.reset(m.now)
 	}
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		e.lack.n = 0
 		if !e.lack.at.IsZero() {
 			e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
@@ -157,7 +157,7 @@ func (m *Machine) onRelayUp(database wire.DatabaseID) {
 // onOnline is a hint: what that member still lacks is offered at once.
 func (m *Machine) onOnline(role wire.Role) {
 	m.online[role] = true
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		if d := e.deliveries[role]; d != nil && d.failed {
 			d.again.reset(m.now)
 		}

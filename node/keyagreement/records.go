@@ -175,7 +175,8 @@ func (m *Machine) restore(records map[string][]byte) {
 			}
 		}
 	}
-	for _, e := range m.epochs {
+	slices.SortStableFunc(m.order, func(a, b *epoch) int { return a.created.Compare(b.created) })
+	for _, e := range m.order {
 		m.restoreSplit(e)
 		m.complete(e)
 	}

@@ -95,7 +95,7 @@ func (m *Machine) onLack(s wire.Signed, p wire.Lack) {
 }
 
 // myTurn tells whether this holder answers for others at this attempt: none at first, then one, two, four and so on in
-// role order, so that everybody is reached soon and few answer twice.
+// role order and from the front again, so that everybody is reached soon and few answer twice.
 func (m *Machine) myTurn(e *epoch, p wire.Lack) bool {
 	if p.Attempt == 0 {
 		return false
@@ -104,8 +104,9 @@ func (m *Machine) myTurn(e *epoch, p wire.Lack) bool {
 	if other := e.roster.index[p.Role]; other < index {
 		index--
 	}
-	low := 1<<min(p.Attempt-1, 16) - 1
-	return index >= low && index < 2*low+1 || p.Attempt > turnAttempts
+	others := len(e.roster.Members) - 1
+	size := 1 << min(p.Attempt-1, 16)
+	return (index-(size-1)%others+others)%others < size
 }
 
 // tellBehind prepares to show the newest opening to a member that knows only an older one: the later the later in role
@@ -136,12 +137,13 @@ const (
 	confirmAgain   = 2 * time.Second
 	confirmMax     = 32 * time.Second
 	confirmTimes   = 6
+	heartbeatMin   = time.Minute
+	heartbeatEach  = 2 * time.Second
 	deliveredAgain = 30 * time.Second // a share that was taken is offered again if no confirmation comes
 	failedAgain    = 3 * time.Second  // a share that was not taken
 	lackAgain      = time.Second      // between two answers to one member about one epoch
 	lackMax        = time.Minute
 	lackTimes      = 10
-	turnAttempts   = 7 // after as many attempts every holder answers: 2^7 > 100 members
 	tellAgain      = 2 * time.Second
 	offerAgain     = 5 * time.Second
 	needAgain      = 2 * time.Second

@@ -35,7 +35,7 @@ func (m *Machine) wants() bool {
 		return false
 	}
 	usable, contributed, newest := false, false, time.Time{}
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		if !m.eligible(e) {
 			continue
 		}
@@ -69,7 +69,7 @@ func (m *Machine) wants() bool {
 // what it lacks: its disk is an old one, and the others have erased the shares.
 func (m *Machine) outrun() bool {
 	best := m.best(true)
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		if e.session == nil && !e.split && e.roster == m.roster && e.lack.n > 1 && len(e.early) > 0 &&
 			(best == nil || best.opening.Number < e.opening.Number) {
 			return true
@@ -103,7 +103,7 @@ func (m *Machine) stepAsk() {
 
 // pendingWithMe tells whether an epoch to which this member contributes is under way.
 func (m *Machine) pendingWithMe() bool {
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		if m.trusted(e) {
 			if i := e.contributor(m.cfg.Self); i >= 0 && e.opening.Contributors[i].Instance == m.cfg.Instance && e.own {
 				return true
@@ -196,6 +196,7 @@ func (m *Machine) fresh(p wire.Request, limit uint64) bool {
 
 // stepRequests forgets requests that nobody repeats, and joins another member's: whoever is present contributes.
 func (m *Machine) stepRequests() {
+	own, asked := m.requests[m.cfg.Self]
 	join := false
 	for role, r := range m.requests {
 		life := answerLife
@@ -206,14 +207,11 @@ func (m *Machine) stepRequests() {
 		case role == m.cfg.Self:
 		case m.reached(r.heard.Add(life)):
 			delete(m.requests, role)
-		case r.want && !m.covered(role, r):
-			join = true
+		case r.want && !m.covered(role, r) && (!asked || r.heard.After(own.heard)):
+			join = true // whoever asks may not have heard this member's own request
 		}
 	}
 	if !join || m.now.After(m.roster.Expires) || m.pendingWithMe() {
-		return
-	}
-	if own, ok := m.requests[m.cfg.Self]; ok && !m.reached(own.heard.Add(answerLife/2)) {
 		return
 	}
 	if m.reached(m.answered.Add(answerAgain)) && m.bites(ruleAnswer) {

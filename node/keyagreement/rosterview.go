@@ -68,7 +68,7 @@ func (m *Machine) onRoster(r Roster) {
 	for role := range m.requests {
 		delete(m.requests, role)
 	}
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		e.answerAt = time.Time{}
 	}
 	m.ask.reset(m.now)
@@ -98,7 +98,7 @@ const keepRosters = 4
 
 func (m *Machine) pruneRosters() {
 	used := map[wire.RosterHash]bool{m.roster.Hash: true}
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		used[e.roster.Hash] = true
 	}
 	var spare []*rosterView

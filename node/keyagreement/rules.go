@@ -52,6 +52,7 @@ const (
 	ruleLack                      // a member that lacks shares says so
 	ruleUnseen                    // and one that lacks the opening
 	ruleOutrun                    // and asks anew when nobody can help it
+	ruleHeartbeat                 // every member shows now and then which session is its newest
 	ruleTellNewer                 // whoever is behind is told the newest opening
 	ruleErase                     // shares are erased when all have confirmed
 	ruleRetention                 // and when their time has ended

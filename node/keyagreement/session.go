@@ -103,6 +103,30 @@ func (m *Machine) stepConfirm() {
 	}
 }
 
+// stepHeartbeat shows the newest session here, seldom and for ever: whoever knows of a newer one, or that this one is
+// split, then says so.
+func (m *Machine) stepHeartbeat() {
+	if !m.connected() {
+		return
+	}
+	if m.beat.IsZero() {
+		m.beat = m.now.Add(m.heartbeat())
+	}
+	if !m.reached(m.beat) {
+		return
+	}
+	m.beat = m.now.Add(m.heartbeat())
+	m.wakeAt(m.beat)
+	if best := m.best(true); best != nil && m.bites(ruleHeartbeat) {
+		m.emit(Broadcast{best.session.confirmation, false})
+	}
+}
+
+// heartbeat is how often a member shows which session is its newest: together they do it at most once in 2 s.
+func (m *Machine) heartbeat() time.Duration {
+	return max(heartbeatMin, time.Duration(len(m.roster.Members))*heartbeatEach)
+}
+
 // onConfirmation takes another member's word that it holds a key.
 func (m *Machine) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) bool {
 	e := m.epochs[p.Epoch]
@@ -118,6 +142,11 @@ func (m *Machine) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) 
 	}
 	if _, ok := e.roster.index[p.Role]; !ok {
 		return true
+	}
+	if e.split {
+		for _, c := range e.opening.Contributors {
+			m.showEvidence(c.Role) // that member builds on a cheat
+		}
 	}
 	if e.session == nil {
 		e.early[p.Role] = p

@@ -24,7 +24,7 @@ func chaos(seed uint64, h *hooks) *world {
 	}
 	w.slow = []time.Duration{10, 50, 50, 300, 1500}[r.IntN(5)] * time.Millisecond
 	expiring := r.IntN(40) == 0
-	end := time.Duration(12+r.IntN(20)) * time.Second
+	end := time.Duration(8+r.IntN(14)) * time.Second
 	if expiring {
 		w.fault("roster expires")
 		w.roster.Expires = simEpochStart.Add(end / 2)
@@ -53,10 +53,13 @@ func chaos(seed uint64, h *hooks) *world {
 	}
 	w.mustConverge(5 * time.Minute)
 	if !w.stormy() {
-		w.run(w.now+4*time.Second, nil)
+		w.run(w.now+3*time.Second, nil)
 		w.mustConverge(time.Minute)
 	}
 	w.mustRead()
+	for _, n := range w.nodes {
+		w.oracle.erased(n)
+	}
 	return w
 }
 
@@ -205,6 +208,7 @@ func (w *world) changeRoster() {
 		return
 	default:
 		w.fault("member removed")
+		w.oracle.removed[change.role] = true
 	}
 	w.issue(keep)
 	told := false
@@ -312,7 +316,7 @@ func (w *world) mustRead() {
 				continue
 			}
 			for _, n := range w.honestOnes() {
-				if _, ok := w.oracle.readers[s.t][n.role]; ok || !sessionHas(session, n.role) || n.wiped >= s.at ||
+				if _, ok := w.oracle.readers[s.t][n.role]; ok || !sessionHas(session, n.role) || n.wiped >= s.at || w.oracle.removed[n.role] ||
 					!w.oracle.known[n.role][w.oracle.hashes[session.RosterVersion]] {
 					continue
 				}

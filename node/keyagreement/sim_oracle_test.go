@@ -25,6 +25,7 @@ type oracle struct {
 	contribs  map[wire.EpochID]int
 	silent    map[wire.Role]int // notes about silence
 	opened    int
+	removed   map[wire.Role]bool                     // ever
 	known     map[wire.Role]map[wire.RosterHash]bool // rosters a member's machine has had
 	first     time.Duration
 }
@@ -48,7 +49,7 @@ func (o *oracle) init() {
 		instances: map[wire.Role][]wire.Instance{}, maxStart: map[wire.Role]map[wire.Transcript]int{},
 		behind: map[wire.Role]map[wire.Transcript]bool{}, split: map[wire.EpochID]bool{},
 		last: map[wire.Role]map[wire.Role]time.Duration{}, lastAny: map[wire.Role]time.Duration{},
-		contribs: map[wire.EpochID]int{}, silent: map[wire.Role]int{}, known: map[wire.Role]map[wire.RosterHash]bool{},
+		contribs: map[wire.EpochID]int{}, silent: map[wire.Role]int{}, removed: map[wire.Role]bool{}, known: map[wire.Role]map[wire.RosterHash]bool{},
 	}
 }
 
@@ -71,7 +72,7 @@ func (o *oracle) before(n *node) view {
 	}
 	saved := n.m.now
 	n.m.now = n.clock()
-	v := view{roster: n.m.roster.Version, expired: n.m.now.After(n.m.roster.Expires)}
+	v := view{}
 	hooks := n.m.cfg.hooks
 	n.m.cfg.hooks = nil // judged by the rules as they should be
 	v.hadKey = n.m.best(true) != nil
@@ -116,7 +117,7 @@ func (o *oracle) opening(n *node, v view, p wire.Opening) {
 	if o.opened == 1 {
 		o.first = n.w.now
 	}
-	if v.expired {
+	if n.clock().After(n.m.roster.Expires) {
 		n.w.failf("%s opens an epoch under an expired roster", n.role)
 	}
 	if ms := uint64(n.clock().UnixMilli()); p.Number < ms {
@@ -144,7 +145,7 @@ func (o *oracle) announcement(n *node, v view, p wire.Announcement, out []Output
 	if e == nil {
 		return
 	}
-	if v.expired {
+	if n.clock().After(n.m.roster.Expires) {
 		n.w.failf("%s contributes under an expired roster", n.role)
 	}
 	if e.opening.RosterVersion != n.roster.Version {
@@ -155,7 +156,7 @@ func (o *oracle) announcement(n *node, v view, p wire.Announcement, out []Output
 	if last, ok := o.last[n.role][opener]; ok && now-last < n.w.limits.PerOpener && now >= last {
 		n.w.failf("%s answers %s again after %v", n.role, opener, now-last)
 	}
-	if last, ok := o.lastAny[n.role]; ok && v.hadKey && v.roster == n.m.roster.Version && now-last < n.w.limits.PerGroup && now >= last {
+	if last, ok := o.lastAny[n.role]; ok && v.hadKey && n.m.hasOther(e) && now-last < n.w.limits.PerGroup && now >= last {
 		n.w.failf("%s answers openings %v apart", n.role, now-last)
 	}
 	o.last[n.role][opener], o.lastAny[n.role] = now, now
@@ -234,6 +235,21 @@ func (o *oracle) committed(n *node, out []Output) {
 		o.known[n.role] = map[wire.RosterHash]bool{}
 	}
 	o.known[n.role][n.m.roster.Hash] = true
+	news := false
+	for _, x := range out {
+		_, ok := x.(Confirmed)
+		news = news || ok
+	}
+	if news {
+		o.erased(n)
+	}
+}
+
+// erased checks that no share is on a disk that nobody needs any more.
+func (o *oracle) erased(n *node) {
+	if n.m == nil || n.cheat != honest || n.m.self < 0 {
+		return
+	}
 	for _, e := range n.m.epochs {
 		if e.session == nil {
 			continue
@@ -242,13 +258,15 @@ func (o *oracle) committed(n *node, out []Output) {
 		for _, x := range e.roster.Members {
 			if _, ok := n.disk[keyConfirmed(e.id, x.Role)]; !ok && x.Role != n.role && n.m.roster.holds(x) {
 				all = false
+				break
 			}
 		}
-		if all && len(n.w.nodes) < 8 {
-			for _, c := range e.opening.Contributors {
-				if _, ok := n.disk[keyPart(e.id, c.Role)]; ok {
-					n.w.failf("%s keeps a share though all have confirmed", n.role)
-				}
+		if !all {
+			continue
+		}
+		for _, c := range e.opening.Contributors {
+			if _, ok := n.disk[keyPart(e.id, c.Role)]; ok {
+				n.w.failf("%s keeps a share of %v though all have confirmed", n.role, e.id)
 			}
 		}
 	}
@@ -327,4 +345,17 @@ func (o *oracle) rolledBack(n *node, t wire.Transcript) {
 		o.behind[n.role] = map[wire.Transcript]bool{}
 	}
 	o.behind[n.role][t] = true
+}
+
+// hasOther tells whether there is a session to send under beside an epoch's.
+func (m *Machine) hasOther(e *epoch) bool {
+	hooks := m.cfg.hooks
+	m.cfg.hooks = nil
+	defer func() { m.cfg.hooks = hooks }()
+	for _, x := range m.order {
+		if x != e && m.eligible(x) {
+			return true
+		}
+	}
+	return false
 }

@@ -36,7 +36,7 @@ func (m *Machine) ready(e *epoch) bool {
 // not ready.
 func (m *Machine) best(all bool) *epoch {
 	var best *epoch
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		if m.eligible(e) && (all || m.ready(e)) && (best == nil || m.before(e, best)) {
 			best = e
 		}
@@ -64,7 +64,7 @@ func (m *Machine) choose() {
 	if use == m.using {
 		return
 	}
-	for _, e := range m.epochs {
+	for _, e := range m.order {
 		if e.session != nil && e.session.transcript == m.using {
 			e.session.superseded = m.now
 			m.saveSession(e)
@@ -145,6 +145,7 @@ func (m *Machine) drop(e *epoch) {
 	}
 	m.eraseEpoch(e)
 	delete(m.epochs, e.id)
+	m.order = slices.DeleteFunc(slices.Clone(m.order), func(x *epoch) bool { return x == e })
 	m.pruneRosters()
 }
 
