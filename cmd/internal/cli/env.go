@@ -26,6 +26,8 @@ type Env struct {
 	Home  string       // --home
 	Group string       // --group; empty: the home's only group
 	Log   *slog.Logger // to Err, at --log-level
+
+	diverted *diversion
 }
 
 type envKey struct{}

@@ -29,17 +29,18 @@ func Main(name string, cmd *cobra.Command) {
 	}()
 	library := new(slog.LevelVar) // of go-libp2p's own log: errors only, unless --log-level is debug
 	library.Set(slog.LevelError)
-	gologshim.SetDefaultHandler(console(os.Stderr, library))
-	os.Exit(run(ctx, name, cmd, os.Args[1:], OS(), library))
+	diverted := new(diversion)
+	gologshim.SetDefaultHandler(diverted.divertible(console(os.Stderr, library), os.Stderr))
+	os.Exit(run(ctx, name, cmd, os.Args[1:], OS(), library, diverted))
 }
 
 // Run runs a command with the given arguments and streams and returns its exit code.
 func Run(ctx context.Context, name string, cmd *cobra.Command, args []string, stdio Stdio) int {
-	return run(ctx, name, cmd, args, stdio, new(slog.LevelVar))
+	return run(ctx, name, cmd, args, stdio, new(slog.LevelVar), new(diversion))
 }
 
-func run(ctx context.Context, name string, cmd *cobra.Command, args []string, stdio Stdio, library *slog.LevelVar) int {
-	env := &Env{Stdio: stdio, Name: name}
+func run(ctx context.Context, name string, cmd *cobra.Command, args []string, stdio Stdio, library *slog.LevelVar, diverted *diversion) int {
+	env := &Env{Stdio: stdio, Name: name, diverted: diverted}
 	home := cmd.PersistentFlags().String("home", "", "folder with the groups (default $CONCLAVE_HOME, else the platform's data folder)")
 	group := cmd.PersistentFlags().String("group", "", "which group of the home (default: the only one)")
 	level := cmd.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
@@ -69,7 +70,7 @@ func run(ctx context.Context, name string, cmd *cobra.Command, args []string, st
 		if lvl == slog.LevelDebug {
 			library.Set(lvl)
 		}
-		env.Log = slog.New(console(stdio.Err, lvl))
+		env.Log = slog.New(diverted.divertible(console(stdio.Err, lvl), stdio.Err))
 		env.Home, env.Group = *home, *group
 		if env.Home == "" {
 			env.Home = keystore.DefaultHome()
