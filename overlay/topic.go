@@ -207,7 +207,9 @@ func topicParams(hub bool, members int) pubsub.GossipSubParams {
 	p.HeartbeatInterval = topicHeartbeat
 	p.HeartbeatInitialDelay = topicHeartbeat / 2
 	p.HistoryLength, p.HistoryGossip = 20, 5 // 2 s and 0.5 s of messages
-	p.UnsubscribeBackoff = time.Second
+	// Whoever comes back while another's backoff for it runs is refused and then waits a minute more, deaf: so a member
+	// that restarts. On a star there is no crowd that a backoff would have to keep apart.
+	p.PruneBackoff, p.UnsubscribeBackoff = 10*time.Millisecond, 10*time.Millisecond
 	p.IDontWantMessageThreshold = maxTopicRPC // on a star IDONTWANT only costs
 	return p
 }
