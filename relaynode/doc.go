@@ -21,10 +21,10 @@
 // hostile relay node can delay and drop, so nothing about safety may rest on what it says: presence, counts and order
 // are hints.
 //
-// Inside, one goroutine owns each thing: a session is its stream's handler (session.go) with one pump beside it that
-// hands on mail (delivery.go); the topic's batches are stored by one appender (topic.go); rosters, presence and the
-// backlog's heads each have one table with a lock (roster.go, sessions.go, heads.go). Handlers return a verdict and one
-// place (session.go, func answer) replies, logs and counts it.
+// Inside, one goroutine owns each thing: a session is its stream's handler (member.go), with another that tells news
+// while there is some (tell.go); the topic's batches are stored by one appender (topic.go); rosters, sessions and the
+// backlog's heads each have one table with a lock (roster.go, table.go, heads.go). Handlers return a verdict and one
+// place (handle.go, func answer) replies, logs and counts it.
 //
 // It may be imported by cmd/relay, by the relay node's pages and by tests. It never imports node/... or pki/authority,
 // not even through others: a relay that cannot read must not link the reader.

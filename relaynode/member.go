@@ -3,12 +3,10 @@ package relaynode
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
-	"conclave/pki"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -19,11 +17,10 @@ var (
 	errReplaced = errors.New("a newer session took its place")
 	errTooSlow  = errors.New("it did not read what was sent to it")
 	errRevoked  = errors.New("it is not in the roster any more")
-	errStopped  = errors.New("the relay node stops")
 )
 
-// member is the relay node's side of one member's session. Two goroutines serve it: the stream's handler reads requests
-// and answers them one after the other (serve), and a writer tells what happened elsewhere (tell).
+// member is the relay node's side of one member's session. The stream's handler reads requests and answers them one after
+// the other; what happened elsewhere is told by a goroutine that runs while there is something to tell (news).
 type member struct {
 	// static after construction
 	n     *Node
@@ -33,17 +30,14 @@ type member struct {
 	since time.Time
 	rates *rates
 	end   context.CancelCauseFunc // ends the session
-
-	known *pki.Roster // what the handshake told; owned by tell
-
-	news *news // what tell has to tell
-	mail *mailWindow
+	news  *news
+	mail  *mailWindow
 }
 
 // serveSession is the handler of one session stream, from the handshake to the end.
 func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
-	known := n.rosters.current()
-	conn, err := session.Accept(ctx, s, n.handshake)
+	known := n.rosters.current().Version
+	conn, err := n.accept(ctx, s)
 	if err != nil {
 		n.refused(s.Conn().RemotePeer(), "handshake", handshakeFailed)
 		return err
@@ -53,15 +47,29 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 		p = conn.Remote().Peer
 	}
 	ctx, end := context.WithCancelCause(ctx)
-	m := &member{
-		n: n, conn: conn, peer: p, role: conn.Remote().Role, since: n.cfg.Now(), rates: n.rates.get(p), end: end,
-		news: newNews(), mail: newMailWindow(n.cfg.Limits.MailPage), known: known,
-	}
 	defer end(nil)
+	m := &member{n: n, conn: conn, peer: p, role: conn.Remote().Role, since: n.cfg.Now(), rates: n.rates.get(p), end: end}
+	m.news = newNews(m.teller(ctx, told{roster: known}))
+	m.mail = newMailWindow(n.cfg.Limits.MailPage, n.cfg.Limits.MailWindow, func(lost int) {
+		n.count.add(deliveryStalled, lost)
+		m.news.set(newsMail)
+	})
 	// Closing the connection is what wakes a reader and a writer that wait for the peer.
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	return m.serve(ctx)
+}
+
+// accept runs the handshake on a goroutine of its own and waits for it: verifying certificates takes a deep stack, which
+// the handler's goroutine would keep for as long as the session lives.
+func (n *Node) accept(ctx context.Context, s network.Stream) (conn *session.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err = session.Accept(ctx, s, n.handshake)
+	}()
+	<-done
+	return conn, err
 }
 
 // serve runs the session until it ends and returns why.
@@ -77,16 +85,12 @@ func (m *member) serve(ctx context.Context) error {
 		m.end(errRevoked)
 	}
 	n.online(m)
-	var telling sync.WaitGroup
-	telling.Go(func() {
-		if err := m.tell(ctx); err != nil {
-			m.end(err)
-		}
-	})
+	m.news.set(newsPresence | newsRoster | newsHeads | newsMail)
 	err := m.listen(ctx)
 	m.end(err)
 	_ = m.conn.Close()
-	telling.Wait()
+	m.mail.close()
+	m.news.close()
 	cause := context.Cause(ctx)
 	n.offline(m, cause)
 	return cause

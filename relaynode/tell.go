@@ -26,83 +26,93 @@ const (
 // which is counted; it then stores those batches again and learns that they are here.
 const maxStored = 4 * wire.MaxListItems
 
-// news is what one member has yet to be told.
+// news is what one member has yet to be told. A goroutine that tells it runs only while there is something to tell: a
+// member that is quiet costs no stack.
 type news struct {
-	bell bell
+	tell func(newsBits, []wire.BatchID) // static; told by one goroutine at a time
 
-	mu     sync.Mutex
-	bits   newsBits       // guarded by mu
-	stored []wire.BatchID // guarded by mu
+	mu      sync.Mutex
+	bits    newsBits       // guarded by mu
+	stored  []wire.BatchID // guarded by mu
+	telling bool           // guarded by mu: the goroutine runs
+	closed  bool           // guarded by mu
+	busy    sync.WaitGroup // the goroutine; added to under mu while not closed
 }
 
-// newNews returns the news of a session that has just begun: everything but the roster, which the handshake told.
-func newNews() *news {
-	w := &news{bell: newBell()}
-	w.set(newsPresence | newsHeads | newsMail)
-	return w
-}
+func newNews(tell func(newsBits, []wire.BatchID)) *news { return &news{tell: tell} }
 
 func (w *news) set(b newsBits) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.bits |= b
-	w.mu.Unlock()
-	w.bell.ring()
+	w.wake()
 }
 
 // add notes batches of this member that are durable and returns how many there was no room for.
 func (w *news) add(ids []wire.BatchID) (dropped int) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	room := max(0, maxStored-len(w.stored))
 	if len(ids) > room {
 		dropped = len(ids) - room
 		ids = ids[:room]
 	}
 	w.stored = append(w.stored, ids...)
-	w.mu.Unlock()
-	w.bell.ring()
+	w.wake()
 	return dropped
 }
 
-// take returns all there is to tell and forgets it.
-func (w *news) take() (newsBits, []wire.BatchID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	b, ids := w.bits, w.stored
-	w.bits, w.stored = 0, nil
-	return b, ids
+// wake starts the goroutine that tells unless it runs. The caller holds mu.
+func (w *news) wake() {
+	if w.telling || w.closed {
+		return
+	}
+	w.telling = true
+	w.busy.Go(w.run)
 }
 
-// tell writes what happened elsewhere until the session ends.
-func (m *member) tell(ctx context.Context) error {
-	var at told
-	stall := time.NewTimer(m.n.cfg.Limits.MailWindow)
-	defer stall.Stop()
+func (w *news) run() {
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-m.news.bell:
-		case <-stall.C:
-			m.n.count.add(deliveryStalled, m.mail.giveUp())
-			m.news.set(newsMail)
-			continue
+		bits, ids, more := w.take()
+		if !more {
+			return
 		}
-		bits, stored := m.news.take()
-		if err := m.tellAll(ctx, bits, stored, &at); err != nil {
-			return err
-		}
-		if m.mail.open() {
-			stall.Stop()
-		} else {
-			stall.Reset(m.n.cfg.Limits.MailWindow)
-		}
+		w.tell(bits, ids)
 	}
 }
 
-// told is up to where a member was told; owned by tell.
+// take returns all there is to tell and forgets it. When there is nothing the goroutine ends.
+func (w *news) take() (bits newsBits, ids []wire.BatchID, more bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	bits, ids = w.bits, w.stored
+	w.bits, w.stored = 0, nil
+	w.telling = (bits != 0 || len(ids) > 0) && !w.closed
+	return bits, ids, w.telling
+}
+
+// close returns when nothing is told any more.
+func (w *news) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.busy.Wait()
+}
+
+// told is up to where a member was told; owned by the goroutine that tells.
 type told struct {
-	revision int64 // of the backlog's heads
-	mail     int64 // sequence number of the last mail handed on in this session
+	roster   uint64 // version
+	revision int64  // of the backlog's heads
+	mail     int64  // sequence number of the last mail handed on in this session
+}
+
+// teller returns what tells this member its news, and ends the session when that fails.
+func (m *member) teller(ctx context.Context, at told) func(newsBits, []wire.BatchID) {
+	return func(bits newsBits, stored []wire.BatchID) {
+		if err := m.tellAll(ctx, bits, stored, &at); err != nil && ctx.Err() == nil {
+			m.end(err)
+		}
+	}
 }
 
 // tellAll writes one round of news. Acknowledgements come first: somebody waits for them.
@@ -114,8 +124,8 @@ func (m *member) tellAll(ctx context.Context, bits newsBits, stored []wire.Batch
 		}
 		stored = stored[k:]
 	}
-	if current := m.n.rosters.current(); current.Version > m.known.Version {
-		m.known = current
+	if current := m.n.rosters.current(); current.Version > at.roster {
+		at.roster = current.Version
 		if err := m.send(ctx, &wire.RosterUpdate{Envelope: current.Envelope}); err != nil {
 			return err
 		}
@@ -182,15 +192,18 @@ func (m *member) handOn(ctx context.Context, at *told) error {
 // mailWindow bounds the mail that was handed on in a session and is not yet acknowledged. Mail that is not acknowledged
 // in time stays in the mailbox, for the next session, and stops holding back the rest.
 type mailWindow struct {
-	limit int // bytes
+	limit    int            // bytes; static
+	patience time.Duration  // static
+	stalled  func(lost int) // static; called when the window opened by itself
 
 	mu    sync.Mutex
 	size  map[wire.MailID]int // guarded by mu
 	bytes int                 // guarded by mu
+	timer *time.Timer         // guarded by mu; runs while the window is closed
 }
 
-func newMailWindow(limit int) *mailWindow {
-	return &mailWindow{limit: limit, size: make(map[wire.MailID]int)}
+func newMailWindow(limit int, patience time.Duration, stalled func(lost int)) *mailWindow {
+	return &mailWindow{limit: limit, patience: patience, stalled: stalled, size: make(map[wire.MailID]int)}
 }
 
 // open reports whether more mail may be handed on.
@@ -210,6 +223,9 @@ func (w *mailWindow) sent(to peer.ID, mails []wire.Mail) {
 			w.bytes += len(mail.Payload)
 		}
 	}
+	if w.bytes >= w.limit {
+		w.timer = time.AfterFunc(w.patience, w.giveUp)
+	}
 }
 
 // acknowledged makes room and reports whether there was none before.
@@ -221,15 +237,33 @@ func (w *mailWindow) acknowledged(ids []wire.MailID) (opened bool) {
 		w.bytes -= w.size[id]
 		delete(w.size, id)
 	}
-	return !before && w.bytes < w.limit
+	if opened = !before && w.bytes < w.limit; opened {
+		w.timer.Stop()
+	}
+	return opened
 }
 
-// giveUp opens the window whatever is missing, and returns how much mail that is.
-func (w *mailWindow) giveUp() int {
+// giveUp opens the window whatever is missing.
+func (w *mailWindow) giveUp() {
+	w.mu.Lock()
+	lost := len(w.size)
+	if w.bytes < w.limit {
+		lost = 0 // opened meanwhile
+	} else {
+		clear(w.size)
+		w.bytes = 0
+	}
+	w.mu.Unlock()
+	if lost > 0 {
+		w.stalled(lost)
+	}
+}
+
+// close ends the timer.
+func (w *mailWindow) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lost := len(w.size)
-	clear(w.size)
-	w.bytes = 0
-	return lost
+	if w.timer != nil {
+		w.timer.Stop()
+	}
 }
