@@ -26,8 +26,7 @@ type epoch struct {
 	saved    bool   // the opening is among the records
 	stale    bool   // from before this start: nobody waits for it
 	progress time.Time
-	answerAt time.Time            // this opening is to be answered then, zero for not
-	covers   map[wire.Role]uint64 // the requests it answers
+	answerAt time.Time // this opening is to be answered then, zero for not
 
 	deliveries map[wire.Role]*delivery // of the own share
 	lack       timer
@@ -51,13 +50,8 @@ func (e *epoch) contributor(role wire.Role) int {
 func (m *Machine) newEpoch(raw, payload []byte, p wire.Opening, v *rosterView) *epoch {
 	e := &epoch{
 		id: sha256.Sum256(payload), opening: p, raw: bytes.Clone(raw), payload: bytes.Clone(payload), roster: v, created: m.now,
-		progress: m.now, parts: make([]part, len(p.Contributors)), covers: map[wire.Role]uint64{},
+		progress: m.now, parts: make([]part, len(p.Contributors)),
 		deliveries: map[wire.Role]*delivery{}, shown: map[wire.Role]bool{}, early: map[wire.Role]wire.Confirmation{},
-	}
-	for _, c := range p.Contributors {
-		if r, ok := m.requests[c.Role]; ok && r.instance == c.Instance {
-			e.covers[c.Role] = r.sequence
-		}
 	}
 	e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
 	m.epochs[e.id] = e
@@ -81,7 +75,7 @@ func (m *Machine) trusted(e *epoch) bool {
 func (m *Machine) covered(role wire.Role, r request) bool {
 	for _, e := range m.order {
 		if m.trusted(e) {
-			if i := e.contributor(role); i >= 0 && e.opening.Contributors[i].Instance == r.instance && e.covers[role] >= r.sequence {
+			if i := e.contributor(role); i >= 0 && e.opening.Contributors[i].Instance == r.instance {
 				return true
 			}
 		}

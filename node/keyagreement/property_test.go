@@ -3,49 +3,108 @@ package keyagreement
 import (
 	"flag"
 	"fmt"
+	"maps"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
-var simSeed = flag.Uint64("sim.seed", 0, "run this schedule only")
+var (
+	simSeed  = flag.Uint64("sim.seed", 0, "run this schedule only, with a trace")
+	simCount = flag.Uint64("sim.count", 0, "schedules to run; 0: 20,000, fewer under -race or -short")
+	simFirst = flag.Uint64("sim.first", 1, "first seed")
+)
 
-func TestOneSeed(t *testing.T) {
+func scheduleCount() uint64 {
+	switch {
+	case *simCount != 0:
+		return *simCount
+	case raceEnabled || testing.Short():
+		return 2000
+	}
+	return 20_000
+}
+
+// TestSchedule shows one schedule: go test -run TestSchedule -v -sim.seed N.
+func TestSchedule(t *testing.T) {
 	if *simSeed == 0 {
 		t.Skip("no -sim.seed")
 	}
 	tracing = true
-	w := chaos(*simSeed, &hooks{})
-	fmt.Println(w.faults)
-	for _, n := range w.nodes {
-		fmt.Println("==", n.role, "alive", n.m != nil, "gone", n.gone, "cheat", n.cheat, "linked", n.linked, "skew", n.skew, "roster", n.roster.Version, "of", w.roster.Version, inRoster(w.roster, n.role), "wiped", n.wiped, "using", n.using.String()[:6])
-		if n.m != nil {
-			for _, e := range n.m.sorted() {
-				fmt.Printf("   %v #%d by %s S=%d own=%v stale=%v failed=%v split=%v created=%v lack=%d", e.id.String()[:6], e.opening.Number, e.opening.Opener, len(e.parts), e.own, e.stale, e.failed, e.split, e.created.Sub(simEpochStart), e.lack.n)
-				for i := range e.parts {
-					fmt.Print(" ", e.opening.Contributors[i].Role, e.parts[i].raw != nil, e.parts[i].have)
-				}
-				if e.session != nil {
-					fmt.Print(" T=", e.session.transcript.String()[:6], " done ", e.session.completed.Sub(simEpochStart), e.session.confirmed, " nosend ", e.session.noSend, " eligible ", n.m.eligible(e))
-				}
-				fmt.Println()
-			}
-			fmt.Println("   wants", n.m.wants(), "requests", n.m.requests, "strikes", n.m.strikes, "evidence", len(n.m.evidence))
-		}
-	}
+	w := schedule(*simSeed, &hooks{})
+	tracing = false
+	w.dump()
 	for _, e := range w.errs {
 		t.Error(e)
 	}
 }
 
-func TestDraft(t *testing.T) {
-	bad := 0
-	for seed := uint64(1); seed <= 3000; seed++ {
-		w := chaos(seed, &hooks{})
-		if len(w.errs) > 0 {
-			bad++
-			if bad < 25 {
-				t.Log(w.errs[0])
+// TestProperty runs the schedules. What they must keep is in sim_oracle_test.go.
+func TestProperty(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	count, first := scheduleCount(), *simFirst
+	t.Logf("seeds %d to %d", first, first+count-1)
+	var (
+		next   atomic.Uint64
+		mu     sync.Mutex
+		wait   sync.WaitGroup
+		faults = map[string]int{}
+		hits   [numRules]int
+		failed int
+	)
+	next.Store(first)
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for seed := next.Add(1) - 1; seed < first+count; seed = next.Add(1) - 1 {
+				h := &hooks{}
+				w := schedule(seed, h)
+				mu.Lock()
+				for k, v := range w.faults {
+					faults[k] += v
+				}
+				for r, n := range h.hits {
+					hits[r] += n
+				}
+				if len(w.errs) > 0 {
+					if failed++; failed <= 20 {
+						t.Errorf("%s (-sim.seed %d)", w.errs[0], seed)
+					}
+				}
+				mu.Unlock()
 			}
+		})
+	}
+	wait.Wait()
+	var table strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(faults)) {
+		fmt.Fprintf(&table, "%10d  %s\n", faults[k], k)
+	}
+	t.Logf("%d schedules, %d failed; faults:\n%s", count, failed, table.String())
+	table.Reset()
+	for r := range numRules {
+		fmt.Fprintf(&table, "%10d  %s\n", hits[r], ruleNames[r])
+		if hits[r] == 0 {
+			t.Errorf("rule %s never applied", ruleNames[r])
 		}
 	}
-	t.Logf("%d bad", bad)
+	t.Logf("rules:\n%s", table.String())
+	for _, name := range allFaults {
+		if faults[name] == 0 {
+			t.Errorf("fault %q never happened", name)
+		}
+	}
+}
+
+// allFaults must each happen.
+var allFaults = []string{
+	"clock jumps", "clock off by up to a minute", "confirmation with a wrong MAC", "crash after the commit", "crash in a step", "death",
+	"death half way", "deposit lost", "duplicate message", "duplicate share", "equivocation", "forged confirmation", "lost message",
+	"lost share", "member added", "member removed", "number at the limit", "number far ahead", "old disk restored",
+	"opening for a past instance", "opening storm", "partition", "rekey", "relay node down", "reordered message", "replay",
+	"request storm", "restart", "restart of all", "roster expires", "share against its commitment", "share withheld",
+	"start number behind", "two openings of one number", "wipe of a member", "wipe of the relay node", "wrong presence hint",
 }

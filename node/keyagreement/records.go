@@ -228,7 +228,6 @@ func (m *Machine) restoreEpoch(records map[string][]byte, name string, value []b
 	}
 	e := m.newEpoch(f[0], s.Payload, p, v)
 	e.saved, e.stale, e.created = true, true, readStamp(f[2])
-	clear(e.covers)
 	m.restoreSession(records, e)
 	for i, c := range p.Contributors {
 		f := unpack(records[keyPart(e.id, c.Role)], 2)

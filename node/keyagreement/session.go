@@ -57,7 +57,7 @@ func (m *Machine) complete(e *epoch) {
 	m.eraseShares(e)
 }
 
-// completed closes the requests that an epoch answers, and forgives.
+// completed closes the requests that an epoch answers, and forgives. Who wants more asks again.
 func (m *Machine) completed(e *epoch) {
 	if e.roster != m.roster {
 		return
@@ -65,11 +65,11 @@ func (m *Machine) completed(e *epoch) {
 	delete(m.failed, e.opening.Opener)
 	for _, c := range e.opening.Contributors {
 		delete(m.strikes, c.Role)
-		if r, ok := m.requests[c.Role]; ok && r.instance == c.Instance && r.sequence <= e.covers[c.Role] {
+		if r, ok := m.requests[c.Role]; ok && r.instance == c.Instance {
 			delete(m.requests, c.Role)
 		}
 	}
-	m.ask.reset(m.now)
+	m.ask.reset(m.answered.Add(answerAgain))
 }
 
 // confirm signs that this member holds the key, and says so.

@@ -105,6 +105,15 @@ func (n *node) perform(out []Output) {
 		}
 	}
 	w.oracle.committed(n, out)
+	if n.dieAfterCommit {
+		for _, o := range out {
+			if x, ok := o.(Wrap); ok {
+				n.dieAfterCommit, n.died = false, x.Parcel.Epoch
+				n.kill()
+				return
+			}
+		}
+	}
 	for i, o := range out {
 		if i >= cut {
 			n.crash()
@@ -162,8 +171,10 @@ func (n *node) do(o Output) {
 		n.later(w.delay(8*time.Millisecond), func() { n.input(simUnwrap(n.role, o)) })
 	case Use:
 		n.using = o.Transcript
+		w.oracle.lastUse = w.now
 		w.oracle.used(n)
 	case Hold:
+		w.oracle.holds++
 		n.using = wire.Transcript{}
 	case Settled:
 		for _, l := range w.mail[n.role] {
@@ -204,6 +215,9 @@ func (n *node) deliver(o Wrap) {
 	w := n.w
 	raw := o.envelope(n.member.Identity, func(b []byte) []byte { return simSign(n.member.Identity, b) }, simWrap(o.Parcel.To, o.Label, o.Plaintext))
 	to := w.byRole[o.Parcel.To]
+	if w.blocked == [2]wire.Role{n.role, to.role} {
+		return
+	}
 	switch {
 	case !n.linked || !w.relayUp:
 		n.input(ShareFailed{o.Parcel})
@@ -216,7 +230,7 @@ func (n *node) deliver(o Wrap) {
 		if !w.chance(w.loss) {
 			n.later(w.delay(w.slow), func() { n.input(ShareDelivered{o.Parcel}) })
 		}
-	case w.chance(w.loss):
+	case w.postLoss || w.chance(w.loss):
 		w.fault("lost share")
 		if w.chance(0.5) {
 			n.later(w.delay(w.slow), func() { n.input(ShareFailed{o.Parcel}) })

@@ -27,7 +27,9 @@ type oracle struct {
 	opened    int
 	removed   map[wire.Role]bool                     // ever
 	known     map[wire.Role]map[wire.RosterHash]bool // rosters a member's machine has had
-	first     time.Duration
+	first     time.Duration                          // opening
+	lastUse   time.Duration
+	holds     int
 }
 
 type drawing struct {

@@ -61,7 +61,9 @@ type world struct {
 	database  wire.DatabaseID
 	mail      map[wire.Role][]*letter
 	mailID    uint64
-	chaos     bool // faults go on
+	chaos     bool         // faults go on
+	postLoss  bool         // the mailbox loses every deposit
+	blocked   [2]wire.Role // shares of the first never reach the second
 
 	faults map[string]int
 	errs   []string
@@ -96,6 +98,9 @@ type node struct {
 	cheat   cheatKind
 	alt     map[wire.EpochID]*altWorld
 	history [][]byte // what a storm repeats
+
+	dieAfterCommit bool // of the next contribution
+	died           wire.EpochID
 }
 
 func newWorld(seed uint64, h *hooks) *world {

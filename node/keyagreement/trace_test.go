@@ -54,3 +54,28 @@ func (n *node) trace(what string, out []Output) {
 		}
 	}
 }
+
+// dump shows what every member holds.
+func (w *world) dump() {
+	fmt.Println(w.faults)
+	for _, n := range w.nodes {
+		fmt.Println("==", n.role, "alive", n.m != nil, "gone", n.gone, "cheat", n.cheat, "linked", n.linked, "skew", n.skew, "roster",
+			n.roster.Version, "of", w.roster.Version, inRoster(w.roster, n.role), "wiped", n.wiped, "using", n.using.String()[:6])
+		if n.m == nil {
+			continue
+		}
+		for _, e := range n.m.order {
+			fmt.Printf("   %v #%d by %s S=%d own=%v stale=%v failed=%v split=%v created=%v lack=%d", e.id.String()[:6],
+				e.opening.Number, e.opening.Opener, len(e.parts), e.own, e.stale, e.failed, e.split, e.created.Sub(simEpochStart), e.lack.n)
+			for i := range e.parts {
+				fmt.Print(" ", e.opening.Contributors[i].Role, e.parts[i].raw != nil, e.parts[i].have)
+			}
+			if e.session != nil {
+				fmt.Print(" T=", e.session.transcript.String()[:6], " done ", e.session.completed.Sub(simEpochStart), e.session.confirmed,
+					" nosend ", e.session.noSend, " eligible ", n.m.eligible(e))
+			}
+			fmt.Println()
+		}
+		fmt.Println("   wants", n.m.wants(), "requests", len(n.m.requests), "strikes", n.m.strikes, "evidence", len(n.m.evidence))
+	}
+}

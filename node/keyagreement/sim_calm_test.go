@@ -1,0 +1,259 @@
+package keyagreement
+
+import (
+	"fmt"
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// Directed schedules: little goes wrong, and what must happen must happen in time.
+
+// calm starts a world of n roster members without faults.
+func calm(seed uint64, h *hooks, n int) *world {
+	w := newWorld(seed, h)
+	w.slow = 10 * time.Millisecond
+	w.add(n, n)
+	for _, x := range w.nodes {
+		x.roster, x.linked = w.roster, true
+	}
+	return w
+}
+
+// start boots members one after another, gap apart, and returns when the last one started.
+func (w *world) start(nodes []*node, gap time.Duration) time.Duration {
+	at := time.Duration(0)
+	for _, n := range nodes {
+		w.at(at, n.boot)
+		at += gap
+	}
+	return at - gap
+}
+
+func (w *world) expect(ok bool, what string) {
+	if !ok && len(w.errs) == 0 {
+		w.failf("%s", what)
+	}
+}
+
+// session returns what a member uses.
+func (n *node) session() Session { return n.w.oracle.keys[n.using] }
+
+func (n *node) has(t wire.Transcript) bool {
+	_, ok := n.w.oracle.readers[t][n.role]
+	return ok
+}
+
+// calmAll: the whole roster asks, so one opens at once and all confirm at once.
+func calmAll(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3+int(seed/4%3))
+	last := w.start(w.nodes, 20*time.Millisecond)
+	w.run(last+3*time.Second, nil)
+	w.expect(w.oracle.opened == 1, "the whole roster asked, and not one member opened")
+	w.expect(w.oracle.first <= last+50*time.Millisecond, "the whole roster asked, and nobody opened at once")
+	w.expect(w.converged() && len(w.nodes[0].session().Contributors) == len(w.nodes), "not all contributed")
+	w.expect(w.oracle.lastUse <= last+400*time.Millisecond, "all confirmed, and the session was not used at once")
+	return w
+}
+
+// calmAbsent: one is away, so the others wait for newcomers, and one opens for all.
+func calmAbsent(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 4)
+	last := w.start(w.nodes[:3], time.Duration(50+w.rng.IntN(180))*time.Millisecond)
+	w.run(last+2500*time.Millisecond, nil)
+	w.expect(w.oracle.opened == 1, "more or less than one member opened")
+	w.expect(w.oracle.first >= last+300*time.Millisecond, "nobody waited for newcomers")
+	s := w.nodes[0].session()
+	w.expect(len(s.Contributors) == 3, "not all present contributed")
+	return w
+}
+
+// calmMany: newcomers do not end, so one opens after 2 s.
+func calmMany(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 14)
+	w.start(w.nodes[:13], 250*time.Millisecond)
+	w.run(2200*time.Millisecond, nil)
+	w.expect(w.oracle.opened > 0, "newcomers held the first key up for more than 2 s")
+	return w
+}
+
+// calmJoin: C comes later, reads what was sent, and the three go on with a key of all three.
+func calmJoin(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	w.start(w.nodes[:2], 100*time.Millisecond)
+	w.run(time.Duration(10+w.rng.IntN(3600))*time.Second, nil)
+	t := w.nodes[0].using
+	w.at(0, w.nodes[2].boot)
+	w.run(w.now+12*time.Second, nil)
+	w.expect(w.nodes[2].has(t), "the late member cannot read what was sent before")
+	w.expect(w.converged() && len(w.nodes[0].session().Contributors) == 3, "the late member's share is not in the key")
+	return w
+}
+
+// calmRekey: a new epoch while the old goes on.
+func calmRekey(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	w.start(w.nodes, 10*time.Millisecond)
+	w.run(20*time.Second, nil)
+	before, holds := w.nodes[0].using, w.oracle.holds
+	w.fault("rekey")
+	w.nodes[w.rng.IntN(3)].input(Rekey{})
+	w.run(w.now+5*time.Second, nil)
+	w.expect(w.nodes[0].using != before, "a rekey gave no new session")
+	w.expect(w.oracle.holds == holds, "a rekey stopped the old session")
+	w.expect(w.converged() && len(w.nodes[0].session().Contributors) == 3, "not all contributed to the rekey")
+	return w
+}
+
+// calmMute: one asks without end and never contributes; it must not keep the others busy for ever.
+func calmMute(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 4)
+	bad := w.nodes[w.rng.IntN(4)]
+	bad.cheat = mute
+	var again func()
+	again = func() { bad.storm(); w.at(700*time.Millisecond, again) }
+	w.at(0, again)
+	w.start(w.nodes, 50*time.Millisecond)
+	w.run(20*time.Second, nil)
+	w.mustConverge(30 * time.Second)
+	w.run(2*time.Minute, nil)
+	for _, n := range w.nodes {
+		w.expect(w.oracle.silent[n.role] <= 9, fmt.Sprint("a mute member is waited for again and again: ", w.oracle.silent[n.role]))
+	}
+	return w
+}
+
+// calmMailbox: the relay node's database is lost, or does not take the first deposits; then the contributors go, and the
+// absent member comes.
+func calmMailbox(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	w.start(w.nodes[:2], 100*time.Millisecond)
+	lostMail := w.rng.IntN(2) == 0
+	if lostMail {
+		w.fault("deposit lost")
+		w.postLoss = true
+	}
+	w.run(10*time.Second, nil)
+	w.postLoss = false
+	if !lostMail {
+		w.fault("wipe of the relay node")
+		w.setRelay(false, true)
+		w.at(time.Second, func() { w.setRelay(true, false) })
+	}
+	w.run(3*time.Minute, nil)
+	t := w.nodes[0].using
+	w.nodes[0].kill()
+	w.nodes[1].kill()
+	w.at(0, w.nodes[2].boot)
+	w.run(w.now+20*time.Second, nil)
+	w.expect(w.nodes[2].has(t), "the mailbox did not hold what the absent member needs")
+	return w
+}
+
+// calmHalfWay: a contributor's share reaches one of the others and not the third, and then it dies.
+func calmHalfWay(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	order := w.rng.Perm(3)
+	dead, holder, lacking := w.nodes[order[0]], w.nodes[order[1]], w.nodes[order[2]]
+	w.fault("death half way")
+	w.blocked = [2]wire.Role{dead.role, lacking.role}
+	w.start(w.nodes, 10*time.Millisecond)
+	w.run(500*time.Millisecond, func() bool { return holder.using != (wire.Transcript{}) || len(holder.m0()) > 0 })
+	var t wire.Transcript
+	for x := range w.oracle.keys {
+		if holder.has(x) {
+			t = x
+		}
+	}
+	dead.kill()
+	dead.gone = true
+	w.expect(t != (wire.Transcript{}), "nobody completed the first epoch")
+	w.run(w.now+time.Minute, nil)
+	w.expect(lacking.has(t), "nobody handed the dead contributor's share on")
+	return w
+}
+
+// m0 returns the transcripts that a member has completed.
+func (n *node) m0() (out []wire.Transcript) {
+	for t, readers := range n.w.oracle.readers {
+		if _, ok := readers[n.role]; ok {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// calmResend: a contributor dies between its commit and its first message, and comes back.
+func calmResend(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	w.start(w.nodes[:2], 10*time.Millisecond)
+	victim := w.nodes[1] // A opens
+	victim.dieAfterCommit = true
+	w.run(2*time.Second, func() bool { return victim.died != (wire.EpochID{}) })
+	w.fault("crash after the commit")
+	w.at(0, victim.boot)
+	w.run(w.now+time.Minute, nil)
+	ok := false
+	for _, s := range w.oracle.keys {
+		ok = ok || s.ID == victim.died
+	}
+	w.expect(ok, "a contribution on disk was not sent after the restart")
+	return w
+}
+
+// calmLong: numbers small enough that their end comes.
+func calmLong(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	w.limits.Retention, w.limits.MaxAge, w.limits.MaxSessions = time.Minute, 20*time.Second, 3
+	w.start(w.nodes[:2], 10*time.Millisecond)
+	w.fault("time passes")
+	w.run(4*time.Minute, nil)
+	for _, n := range w.nodes[:2] {
+		if n.m == nil {
+			continue
+		}
+		sessions := 0
+		for _, e := range n.m.order {
+			if e.session != nil {
+				sessions++
+			}
+			age := n.clock().Sub(e.created)
+			for _, c := range e.opening.Contributors {
+				_, kept := n.disk[keyPart(e.id, c.Role)]
+				w.expect(!kept || age <= w.limits.Retention+time.Second, "a share outlived its time")
+			}
+			if e.session != nil && e.session.transcript == n.using {
+				w.expect(age <= w.limits.MaxAge+10*time.Second, "an old session was not replaced")
+			}
+		}
+		w.expect(sessions <= w.limits.MaxSessions+1, "sessions pile up")
+	}
+	return w
+}
+
+// calmSlot: while a key works one opening in 2 s is answered, before the first key every one.
+func calmFirst(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	// B opens for itself; A comes within 2 s and has no key: it must not wait.
+	w.slow = 5 * time.Millisecond
+	w.fault("late to the first key")
+	w.blocked = [2]wire.Role{"B", "A"}
+	w.at(0, w.nodes[1].boot)
+	w.at(400*time.Millisecond, w.nodes[0].boot)
+	w.at(400*time.Millisecond, w.nodes[2].boot)
+	w.run(1500*time.Millisecond, nil)
+	w.expect(w.nodes[0].using != (wire.Transcript{}) || w.oracle.opened > 0, "no first key")
+	return w
+}
+
+var directed = []func(uint64, *hooks) *world{
+	calmAll, calmAbsent, calmMany, calmJoin, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend, calmLong, calmFirst,
+}
+
+// schedule runs the schedule of a seed: three of four are chaos.
+func schedule(seed uint64, h *hooks) *world {
+	if seed%4 != 3 {
+		return chaos(seed, h)
+	}
+	return directed[int(seed/4)%len(directed)](seed, h)
+}
