@@ -119,6 +119,10 @@ func (s *Server) take(token string) bool {
 	if !s.cfg.defences.noSingleUse {
 		s.tokens = slices.Delete(s.tokens, i, i+1)
 	}
+	select {
+	case s.used <- struct{}{}:
+	default: // it has not been looked at since the last one
+	}
 	return true
 }
 

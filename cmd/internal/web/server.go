@@ -69,6 +69,7 @@ type Server struct {
 	cookie http.Cookie
 	assets *assets
 	mux    *http.ServeMux
+	used   chan struct{} // says that a token was used; see Announce
 
 	mu     sync.Mutex
 	tokens []string // guarded by mu; oldest first
@@ -97,7 +98,7 @@ func Listen(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for the window: %w", err)
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, ln: ln, host: hostHeader(ln.Addr()), assets: files, mux: http.NewServeMux()}
+	s := &Server{cfg: cfg, log: cfg.Log, ln: ln, host: hostHeader(ln.Addr()), assets: files, mux: http.NewServeMux(), used: make(chan struct{}, 1)}
 	s.cookie = newCookie(cfg.Secret, ln.Addr())
 	s.mux.Handle("GET "+files.prefix, files)
 	return s, nil
