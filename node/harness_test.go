@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type world struct {
 	dir   string
 	disk  bool // state in files
 	tune  func(*Config)
+	ahead atomic.Int64 // nanoseconds by which everybody's clock is ahead of the true one
 
 	relay   *runner[*relaynode.Node]
 	relayAt ma.Multiaddr // where the relay node listens, the same after a restart
@@ -70,6 +72,12 @@ func newWorld(t *testing.T, roles ...string) *world {
 	return w
 }
 
+// now is everybody's clock.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+
+// pass lets time pass at once, for everybody.
+func (w *world) pass(d time.Duration) { w.ahead.Add(int64(d)) }
+
 // quiet logs warnings when CONCLAVE_TEST_LOG asks for more than errors.
 func quiet(name string) *slog.Logger {
 	level := slog.LevelError + 4
@@ -96,7 +104,7 @@ func (w *world) startRelay() {
 	}
 	n, err := relaynode.New(relaynode.Config{
 		Group: w.group.Group, Certificate: id.Cert.DER, Identity: id.Identity, Roster: w.group.Roster,
-		Listen: []ma.Multiaddr{listen}, StatePath: w.relayState(), Log: quiet("relay"),
+		Listen: []ma.Multiaddr{listen}, StatePath: w.relayState(), Log: quiet("relay"), Now: w.now,
 	})
 	if err != nil {
 		w.t.Fatalf("starting the relay node: %v", err)
@@ -141,7 +149,7 @@ func (w *world) config(role string) Config {
 	id := w.group.Member(role)
 	cfg := Config{
 		Group: w.group.Group, Certificate: id.Cert.DER, Identity: id.Identity, RSA: id.RSA, Roster: w.group.Roster,
-		StatePath: w.statePath(role), Relays: []ma.Multiaddr{w.relayAddr()}, Log: quiet(role),
+		StatePath: w.statePath(role), Relays: []ma.Multiaddr{w.relayAddr()}, Log: quiet(role), Now: w.now,
 		Timing: Timing{AckBase: 20 * time.Millisecond, AckPerMember: time.Millisecond, RedialMin: 50 * time.Millisecond, RedialMax: 500 * time.Millisecond},
 	}
 	if w.tune != nil {
@@ -250,17 +258,9 @@ func all[E Event](events []Event) []E {
 func (p *person) key(contributors ...wire.Role) (fingerprint string) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("a key of %v", contributors), func(events []Event) bool {
-		using := all[Using](events)
-		if len(using) == 0 {
-			return false
-		}
-		for _, k := range all[SessionKey](events) {
-			if k.Transcript == using[len(using)-1].Transcript && slices.Equal(k.Contributors, contributors) {
-				fingerprint = k.Fingerprint
-				return true
-			}
-		}
-		return false
+		k, ok := present(events)
+		fingerprint = k.Fingerprint
+		return ok && slices.Equal(k.Contributors, contributors)
 	})
 	return fingerprint
 }
@@ -311,14 +311,30 @@ func (p *person) state(id wire.MessageID, s State) {
 }
 
 // agree waits until all use one session to which these contributed.
-func agree(t *testing.T, contributors []wire.Role, people ...*person) {
+func agree(t *testing.T, contributors []wire.Role, people ...*person) (fingerprint string) {
 	t.Helper()
-	first := people[0].key(contributors...)
+	fingerprint = people[0].key(contributors...)
 	for _, p := range people[1:] {
-		if got := p.key(contributors...); got != first {
-			t.Fatalf("%s has %s, %s has %s", people[0].role, first, p.role, got)
+		p.until(fmt.Sprintf("the key %s of %v, which %s has", fingerprint, contributors, people[0].role), func(events []Event) bool {
+			k, ok := present(events)
+			return ok && k.Fingerprint == fingerprint
+		})
+	}
+	return fingerprint
+}
+
+// present returns the session that is used.
+func present(events []Event) (SessionKey, bool) {
+	using := all[Using](events)
+	if len(using) == 0 {
+		return SessionKey{}, false
+	}
+	for _, k := range all[SessionKey](events) {
+		if k.Transcript == using[len(using)-1].Transcript {
+			return k, true
 		}
 	}
+	return SessionKey{}, false
 }
 
 var abc = []wire.Role{"A", "B", "C"}

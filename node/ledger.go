@@ -29,7 +29,8 @@ type ledger struct {
 type entry struct {
 	change      *state.Change
 	checkpoints []sessionCheckpoint
-	after       []func()
+	after       []func() // in their order, and before anything that comes later
+	told        []func() // whenever
 }
 
 type sessionCheckpoint struct {
@@ -53,6 +54,12 @@ func (l *ledger) within(d time.Duration) { l.due = sooner(l.due, time.Now().Add(
 func (l *ledger) then(f func()) {
 	l.next.after = append(l.next.after, f)
 	l.steps++
+	l.within(0)
+}
+
+// tell calls f once everything gathered so far is on disk. Unlike then, nothing waits behind it.
+func (l *ledger) tell(f func()) {
+	l.next.told = append(l.next.told, f)
 	l.within(0)
 }
 
@@ -136,10 +143,20 @@ func (l *ledger) settled(entry *entry) {
 		l.steps--
 		f()
 	}
+	for _, f := range entry.told {
+		f()
+	}
 }
 
 // finish commits what gathered, on the caller's goroutine: before loop and after it.
 func (l *ledger) finish() error {
+	select {
+	case entry := <-l.jobs: // run ended before it took it
+		if err := l.store.Commit(context.Background(), entry.change); err != nil {
+			return err
+		}
+	default:
+	}
 	entry := l.close()
 	err := l.store.Commit(context.Background(), entry.change)
 	if err == nil && l.e.ctx == nil {

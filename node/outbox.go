@@ -39,8 +39,8 @@ type outbox struct {
 
 	queue  []item // waits to be sealed, in order; acknowledgements come first
 	urgent []frame.Content
-	open   map[wire.MessageID]int64 // messages that are not acknowledged, with their place
-	saved  []state.Outgoing         // of the state file, to be announced
+	open   map[wire.MessageID]*pending // messages that are not acknowledged
+	saved  []state.Outgoing            // of the state file, to be announced
 
 	flying      []*sealed // in the order in which they were sealed
 	byID        map[wire.BatchID]*sealed
@@ -51,6 +51,12 @@ type outbox struct {
 	keptBytes int
 	flushes   []flush
 	mine      tally
+}
+
+// pending is a message that is not acknowledged.
+type pending struct {
+	state.Outgoing
+	told bool // its Queued event was published
 }
 
 // item is a message that waits.
@@ -75,7 +81,7 @@ type flush struct {
 
 func newOutbox(e *engine, loaded *state.Loaded) outbox {
 	o := outbox{
-		e: e, open: make(map[wire.MessageID]int64), saved: loaded.Outbox,
+		e: e, open: make(map[wire.MessageID]*pending), saved: loaded.Outbox,
 		byID: make(map[wire.BatchID]*sealed), mine: newTally(),
 	}
 	for _, s := range loaded.Shown {
@@ -90,16 +96,24 @@ func newOutbox(e *engine, loaded *state.Loaded) outbox {
 func (o *outbox) announce() {
 	for _, m := range o.saved {
 		o.accept(m)
-		o.e.publish(Sent{At: o.e.at(), ID: m.ID, State: Queued, Text: m.Text})
+		o.queued(m.ID)
 	}
 	o.saved = nil
 }
 
 // accept queues a message.
 func (o *outbox) accept(m state.Outgoing) {
-	o.open[m.ID] = m.Seq
+	o.open[m.ID] = &pending{Outgoing: m}
 	o.mine.add(m.ID)
 	o.queue = append(o.queue, item{m})
+}
+
+// queued tells that a message is on disk here, or further: a relay node may be faster than this disk.
+func (o *outbox) queued(id wire.MessageID) {
+	if p := o.open[id]; p != nil && !p.told {
+		p.told = true
+		o.e.publish(Sent{At: o.e.at(), ID: id, State: Queued, Text: p.Text})
+	}
 }
 
 // aside queues a content that is no message: it goes with the next batch.
@@ -111,8 +125,7 @@ func (o *outbox) settle() {
 	for _, m := range e.n.in.take() {
 		o.accept(m)
 		e.ledger.change().Queue(m)
-		e.ledger.within(0)
-		e.publish(Sent{At: e.at(), ID: m.ID, State: Queued, Text: m.Text})
+		e.ledger.tell(func() { o.queued(m.ID) })
 	}
 	for o.ready() && o.sealOne() {
 	}
@@ -308,9 +321,10 @@ func (o *outbox) keep(data []byte) {
 
 // acknowledged takes a message out of the outbox. Its ID is kept, so that later acknowledgements find it.
 func (o *outbox) acknowledged(id wire.MessageID) {
-	if _, open := o.open[id]; !open {
+	if o.open[id] == nil {
 		return
 	}
+	o.queued(id)
 	delete(o.open, id)
 	e := o.e
 	e.ledger.change().Done(id)
@@ -347,7 +361,7 @@ func (o *outbox) withdraw(which func(*chat) bool) {
 // back queues what a batch held, except what was acknowledged meanwhile.
 func (o *outbox) back(s *sealed) {
 	o.urgent = append(slices.Clone(s.acks), o.urgent...)
-	again := slices.DeleteFunc(slices.Clone(s.texts), func(m item) bool { _, open := o.open[m.ID]; return !open })
+	again := slices.DeleteFunc(slices.Clone(s.texts), func(m item) bool { return o.open[m.ID] == nil })
 	o.queue = append(again, o.queue...)
 }
 
@@ -372,8 +386,8 @@ func (e *engine) whenFlushed(f func()) {
 	o := &e.outbox
 	o.settle()
 	upTo := int64(0)
-	for _, seq := range o.open {
-		upTo = max(upTo, seq)
+	for _, p := range o.open {
+		upTo = max(upTo, p.Seq)
 	}
 	o.flushes = append(o.flushes, flush{upTo, f})
 	o.flushed()
@@ -385,8 +399,8 @@ func (o *outbox) flushed() {
 		return
 	}
 	first := int64(1<<63 - 1)
-	for _, seq := range o.open {
-		first = min(first, seq)
+	for _, p := range o.open {
+		first = min(first, p.Seq)
 	}
 	o.flushes = slices.DeleteFunc(o.flushes, func(f flush) bool {
 		if f.upTo >= first {

@@ -2,7 +2,9 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"conclave/overlay/wire"
 )
@@ -43,14 +45,18 @@ func TestLateMember(t *testing.T) {
 	b.send("so it was")
 	a.state(id, Delivered)
 	a.reads("B", "so it was")
-	a.leave()
-	b.leave()
+	w.pass(time.Hour)
+	links := a.links() + b.links()
 	w.stopRelay() // what C needs is on the relay node's disk
 	w.startRelay()
+	a.linkBack()
+	b.linkBack()
+	if a.links()+b.links() == links {
+		t.Fatal("the relay node did not go away: the test shows nothing")
+	}
 	c := w.join("C")
 	c.reads("A", "before C came")
 	c.reads("B", "so it was")
-	a, b = w.join("A"), w.join("B")
 	agree(t, abc, a, b, c)
 	c.send("I am here")
 	a.reads("C", "I am here")
@@ -87,11 +93,15 @@ func TestRestartEach(t *testing.T) {
 			people := map[string]*person{"A": w.join("A"), "B": w.join("B"), "C": w.join("C")}
 			agree(t, abc, people["A"], people["B"], people["C"])
 			for _, role := range []string{"A", "B", "C"} {
+				w.pass(time.Minute)
 				people[role].leave()
 				if wiped {
 					w.remove(w.statePath(role))
 				}
 				people[role] = w.join(role)
+				if wiped { // its old keys are gone for good, so what is sent under them it cannot read
+					agree(t, abc, people[role], people["A"], people["B"], people["C"])
+				}
 				w.chat(people, "after "+role)
 			}
 		})
@@ -122,6 +132,7 @@ func TestRestartAll(t *testing.T) {
 			w := newWorld(t, "A", "B", "C")
 			a, b, c := w.join("A"), w.join("B"), w.join("C")
 			agree(t, abc, a, b, c)
+			w.pass(time.Minute)
 			for _, p := range []*person{a, b, c} {
 				p.leave()
 			}
@@ -175,13 +186,36 @@ func TestRelayWipedBeforeDelivery(t *testing.T) {
 	agree(t, []wire.Role{"A", "B"}, a, b)
 	id := a.send("for C")
 	a.state(id, Relayed)
+	w.pass(time.Minute)
 	w.stopRelay()
 	w.wipeRelay()
 	w.startRelay()
-	a.until("the link to come back", func(e []Event) bool { return last[Link](e).State == Ready && len(all[Link](e)) > 4 })
+	a.linkBack()
+	b.linkBack()
 	c := w.join("C")
 	c.reads("A", "for C")
 	agree(t, abc, a, b, c)
+}
+
+// linkBack waits until a link that went down is ready again.
+func (p *person) linkBack() {
+	p.t.Helper()
+	p.until("the link to come back", func(e []Event) bool {
+		went := slices.ContainsFunc(all[Link](e), func(l Link) bool { return l.State == Down })
+		return went && last[Link](e).State == Ready
+	})
+}
+
+// links returns how often the link went down.
+func (p *person) links() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range all[Link](p.events) {
+		if l.State == Down {
+			n++
+		}
+	}
+	return n
 }
 
 // last returns the last event of a type, or its zero value.
