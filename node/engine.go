@@ -143,6 +143,7 @@ func (e *engine) tick() {
 	e.inbound.tick()
 	e.outbox.tick()
 	e.post.tick()
+	e.members.tick()
 }
 
 // wait returns how long nothing has to be done unless something happens.
@@ -151,7 +152,7 @@ func (e *engine) wait() time.Duration {
 	if at, ok := e.machine.Deadline(); ok {
 		wait = min(wait, at.Sub(e.cfg.Now()))
 	}
-	for _, due := range []time.Time{e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline()} {
+	for _, due := range []time.Time{e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.members.due} {
 		if !due.IsZero() {
 			wait = min(wait, time.Until(due))
 		}

@@ -254,7 +254,7 @@ func (l *link) parse(mails []wire.Mail) []parsedMail {
 			p.share = m.Payload
 		case wire.KindControl:
 			if b, ok := l.n.verify(m.Payload); ok && b.Kind == wire.BatchControl {
-				p.control = b.Items
+				p.control, p.signer = b.Items, b.Sender
 			}
 		}
 		out = append(out, p)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"time"
 
 	"conclave/node/keyagreement"
@@ -282,6 +283,7 @@ func (p *post) delivered(mails []parsedMail) {
 				p.e.step(keyagreement.Envelope{Ref: ref, Raw: m.share})
 			}
 		case len(m.control) > 0:
+			p.e.members.hears(m.signer)
 			left := len(m.control)
 			for _, raw := range m.control {
 				ref := p.e.refs.add(func() {
@@ -305,4 +307,5 @@ type parsedMail struct {
 	from    peer.ID // as the relay node says
 	share   []byte
 	control [][]byte
+	signer  ed25519.PublicKey // of control
 }

@@ -1,6 +1,10 @@
 package node
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"time"
+
 	"conclave/node/keyagreement"
 	"conclave/overlay"
 	"conclave/overlay/wire"
@@ -9,34 +13,54 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
+// heardLately is how long somebody who was heard counts as present, whatever a hint says: hints are told together, a
+// little later, and what a member asks for on its arrival is faster.
+const heardLately = 2 * time.Second
+
 // presence is who is said to be connected to the relay node. It decides which way is tried first, never more.
 type presence struct {
 	e      *engine
 	online map[wire.Role]bool
 	last   []peer.ID // the last hint
 	hinted bool      // there was one since the link came up
+	told   map[wire.Role]bool
+	heard  map[wire.Role]time.Time
+	due    time.Time // when somebody who was heard is to be looked at again
 }
 
-func newPresence(e *engine) presence { return presence{e: e, online: make(map[wire.Role]bool)} }
+func newPresence(e *engine) presence {
+	return presence{e: e, online: make(map[wire.Role]bool), told: make(map[wire.Role]bool), heard: make(map[wire.Role]time.Time)}
+}
+
+// hears notes that something of a member arrived.
+func (p *presence) hears(signer ed25519.PublicKey) {
+	for _, m := range p.e.roster.Members {
+		if bytes.Equal(m.Identity, signer) {
+			p.heard[m.Role] = time.Now()
+			return
+		}
+	}
+}
 
 // hint takes the relay node's word. A hint that comes before the link is ready waits for it.
 func (p *presence) hint(online []peer.ID) {
 	p.last, p.hinted = online, true
 	if p.e.links.ready() {
-		p.apply(false)
+		p.apply()
 	}
 }
 
-// relayUp applies a hint that came early.
+// relayUp applies a hint that came early. The machine hears of everybody.
 func (p *presence) relayUp() {
+	clear(p.told)
 	if p.hinted {
-		p.apply(true)
+		p.apply()
 	}
 }
 
 // relayDown forgets who was there: nobody can tell any more.
 func (p *presence) relayDown() {
-	p.hinted, p.last = false, nil
+	p.hinted, p.last, p.due = false, nil, time.Time{}
 	for _, m := range p.e.roster.Members {
 		if p.online[m.Role] {
 			delete(p.online, m.Role)
@@ -45,29 +69,53 @@ func (p *presence) relayDown() {
 	}
 }
 
-// apply tells the machine and the screens what changed; with all, the machine hears of everybody.
-func (p *presence) apply(all bool) {
+// apply tells the machine and the screens what changed.
+func (p *presence) apply() {
 	e := p.e
-	now := make(map[wire.Role]bool, len(p.last))
+	before := p.online
+	p.online = make(map[wire.Role]bool, len(p.last))
 	for _, id := range p.last {
 		if m, _, ok := e.roster.MemberByPeer(id); ok && m.Role != e.self {
-			now[m.Role] = true
+			p.online[m.Role] = true
 		}
 	}
-	before := p.online
-	p.online = now
 	for _, m := range e.roster.Members {
-		if m.Role == e.self || !all && before[m.Role] == now[m.Role] {
+		if m.Role == e.self {
 			continue
 		}
-		if before[m.Role] != now[m.Role] {
-			e.publish(Peer{At: e.at(), Role: m.Role, Online: now[m.Role], Path: e.pathTo(m, now[m.Role])})
+		now := p.online[m.Role]
+		if before[m.Role] != now {
+			e.publish(Peer{At: e.at(), Role: m.Role, Online: now, Path: e.pathTo(m, now)})
 		}
-		if now[m.Role] {
-			e.step(keyagreement.Online{Role: m.Role})
-		} else {
-			e.step(keyagreement.Offline{Role: m.Role})
-		}
+		p.tell(m.Role, now)
+	}
+}
+
+// tell tells the machine whether a member is there, unless it knows.
+func (p *presence) tell(role wire.Role, now bool) {
+	if told, ok := p.told[role]; ok && told == now {
+		return
+	}
+	if until := p.heard[role].Add(heardLately); !now && time.Now().Before(until) {
+		p.due = sooner(p.due, until)
+		return
+	}
+	p.told[role] = now
+	if now {
+		p.e.step(keyagreement.Online{Role: role})
+	} else {
+		p.e.step(keyagreement.Offline{Role: role})
+	}
+}
+
+// tick looks again at those who were heard.
+func (p *presence) tick() {
+	if p.due.IsZero() || time.Now().Before(p.due) {
+		return
+	}
+	p.due = time.Time{}
+	if p.hinted && p.e.links.ready() {
+		p.apply()
 	}
 }
 
