@@ -17,6 +17,21 @@ func (h *libraryHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.Handler.Enabled(ctx, level) && (level >= slog.LevelError || h.Handler.Enabled(ctx, slog.LevelDebug))
 }
 
+// noDeliveryTag is what the library says at every single message when a host has no connection manager with tags.
+const noDeliveryTag = "error bumping delivery tag"
+
+// Handle makes what is less than an error a line for debugging: of several handlers behind this one, only those then get
+// it that asked for such lines.
+func (h *libraryHandler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == noDeliveryTag {
+		return nil
+	}
+	if r.Level < slog.LevelError {
+		r.Level = slog.LevelDebug
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
 // WithAttrs keeps the filter.
 func (h *libraryHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &libraryHandler{h.Handler.WithAttrs(attrs)}
