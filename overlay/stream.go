@@ -145,18 +145,19 @@ func HandleStream(h host.Host, proto protocol.ID, limits StreamLimits, handle St
 	return v
 }
 
-// serve runs in a goroutine of the host's.
+// serve is called in a goroutine of the host's, whose stack negotiation has made deep. The stream gets a goroutine of its
+// own, which a long-lived one keeps shallow.
 func (v *StreamServer) serve(s network.Stream) {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	if v.closed {
-		v.mu.Unlock()
 		_ = s.Reset()
 		return
 	}
-	v.wg.Add(1)
-	v.mu.Unlock()
-	defer v.wg.Done()
+	v.wg.Go(func() { v.handleOne(s) })
+}
 
+func (v *StreamServer) handleOne(s network.Stream) {
 	verdict, err := v.run(s)
 	v.counter[verdict].Add(1)
 	if verdict == streamDone {

@@ -27,7 +27,7 @@ const (
 const (
 	sendQueueMessages = 4096
 	sendQueueBytes    = 8 << 20
-	readBuffer        = 4 << 10
+	readBuffer        = 1 << 10
 	writeTimeout      = 30 * time.Second
 	keptBuffer        = 64 << 10 // of a send queue, between bursts
 	refusalLinger     = time.Second

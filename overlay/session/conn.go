@@ -28,19 +28,20 @@ type Conn struct {
 	rosterVersion uint64
 	accept        []wire.MessageType
 	ping, silence time.Duration
-	kick          chan struct{} // holds one: there is something to write, or closing was set
-	done          chan struct{} // closed when the writer has ended
+	done          chan struct{} // closed when the connection has ended and nothing is written any more
 	born          time.Time     // the pings' clock: monotonic
+	idle          *time.Timer   // offers a ping when nothing was written for a while
 
 	reader *bufio.Reader // owned by Receive
 
 	mu       sync.Mutex // guards the following
 	pending  []byte     // encoded messages, in order
 	messages int        // how many
-	spare    []byte     // the writer's last buffer, for reuse
 	room     chan struct{}
-	closing  bool  // no more sends; the writer ends when pending is written
-	err      error // why the connection ended
+	writing  bool  // the writer runs
+	finished bool  // done is closed
+	closing  bool  // no more sends; the connection ends when pending is written
+	err      error // why it ended
 
 	rtt     atomic.Int64
 	written atomic.Uint64 // messages
@@ -67,12 +68,16 @@ func (h *handshake) connection(cert *pki.Certificate, rosterVersion uint64, data
 	c := &Conn{
 		stream: h.stream, local: h.local, remote: h.remote, cert: cert, database: database, rosterVersion: rosterVersion,
 		accept: fromMember, ping: h.Ping, silence: h.Silence, reader: h.reader,
-		kick: make(chan struct{}, 1), done: make(chan struct{}), room: make(chan struct{}), born: time.Now(),
+		done: make(chan struct{}), room: make(chan struct{}), born: time.Now(),
 	}
 	if cert.Kind == pki.KindRelay {
 		c.accept = fromRelay
 	}
-	go c.write()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = time.AfterFunc(c.ping, func() {
+		_ = c.Offer(&wire.Ping{Nonce: uint64(time.Since(c.born))}) // a full queue needs no ping
+	})
 	return c, nil
 }
 
@@ -148,64 +153,85 @@ func (c *Conn) enqueue(b []byte) (room <-chan struct{}, err error) {
 	case c.messages > 0 && (c.messages >= sendQueueMessages || len(c.pending)+len(b) > sendQueueBytes):
 		return c.room, ErrQueueFull
 	}
+	if c.pending == nil {
+		c.pending = buffers.Get().([]byte)
+	}
 	c.pending = append(c.pending, b...)
 	c.messages++
 	c.wake()
 	return nil, nil
 }
 
+// wake starts the writer unless it runs or the connection has ended. The caller holds mu.
 func (c *Conn) wake() {
-	select {
-	case c.kick <- struct{}{}:
-	default:
+	if c.writing || c.finished {
+		return
 	}
+	c.writing = true
+	go c.write()
 }
 
-// write owns the stream's writing side until the connection ends. Everything that is pending goes out in one Write:
-// each Write costs an AEAD record and a system call.
+// write owns the stream's writing side while there is something to write, and ends the connection when that is wanted: an
+// idle connection has no goroutine and no buffer for writing. Everything that is pending goes out in one Write: each
+// Write costs an AEAD record and a system call. Close and Abort wait for it through done.
 func (c *Conn) write() {
-	defer close(c.done)
-	idle := time.NewTimer(c.ping)
-	defer idle.Stop()
 	for {
-		select {
-		case <-c.kick:
-		case <-idle.C:
-			_ = c.Offer(&wire.Ping{Nonce: uint64(time.Since(c.born))}) // a full queue needs no ping
-		}
-		idle.Reset(c.ping)
 		batch, messages, last := c.take()
-		if len(batch) > 0 {
-			timeout := writeTimeout
-			if last {
-				timeout = closeTimeout
-			}
-			_ = c.stream.SetWriteDeadline(time.Now().Add(timeout))
-			if _, err := c.stream.Write(batch); err != nil {
-				c.fail(err)
-				return
-			}
-			c.written.Add(uint64(messages))
-			c.writes.Add(1)
-		}
-		if last {
+		if batch == nil {
 			return
 		}
+		timeout := writeTimeout
+		if last {
+			timeout = closeTimeout
+		}
+		_ = c.stream.SetWriteDeadline(time.Now().Add(timeout))
+		_, err := c.stream.Write(batch)
+		if cap(batch) <= keptBuffer {
+			//lint:ignore SA6002 one small allocation for each Write is nothing beside its system call
+			buffers.Put(batch[:0])
+		}
+		if err != nil {
+			c.fail(err)
+			c.mu.Lock()
+			c.finish()
+			c.mu.Unlock()
+			return
+		}
+		c.written.Add(uint64(messages))
+		c.writes.Add(1)
+		c.idle.Reset(c.ping)
 	}
 }
 
-// take swaps the pending bytes for the writer's last buffer. last says that nothing will follow.
+// buffers are what writers write from. They are shared so that idle connections hold none.
+var buffers = sync.Pool{New: func() any { return []byte(nil) }}
+
+// take returns what is pending, or nil when the writer has to end. last says that nothing will follow.
 func (c *Conn) take() (batch []byte, messages int, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	batch, messages, last = c.pending, c.messages, c.closing
-	c.pending, c.messages, c.spare = c.spare[:0], 0, batch
-	if cap(c.pending) > keptBuffer {
-		c.pending = nil // do not keep a burst's buffer for a connection's life
+	if c.messages == 0 {
+		c.writing = false
+		if c.closing {
+			c.finish()
+		}
+		return nil, 0, true
 	}
+	batch, messages, last = c.pending, c.messages, c.closing
+	c.pending, c.messages = nil, 0
 	close(c.room)
 	c.room = make(chan struct{})
 	return batch, messages, last
+}
+
+// finish says that the connection has ended. The caller holds mu.
+func (c *Conn) finish() {
+	if c.finished {
+		return
+	}
+	c.finished = true
+	c.idle.Stop()
+	close(c.done)
 }
 
 // Receive returns the next message. It answers pings, computes the ID of every delivered mail, and returns ErrSilent
