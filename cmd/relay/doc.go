@@ -7,5 +7,8 @@
 // first, and then runs until SIGINT or SIGTERM. Settings come from flags, CONCLAVE_<FLAG> variables, a TOML file
 // (--config) and built-in defaults, in this order.
 //
+// With --ui 127.0.0.1:0 it serves its window, a web page for this machine only, and prints on stderr one line
+// `window: <address>`, which opens the window once.
+//
 // It contains no authority and nothing that opens frames or shares: it imports relaynode, and relaynode cannot read.
 package main

@@ -18,7 +18,7 @@ func newCommand() *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to listen on, repeatable (default TCP and QUIC on port 4001, all interfaces)")
 	cmd.Flags().StringArrayVar(&f.announce, "announce", nil, "multiaddr that others reach this relay node at, repeatable (default where it listens)")
-	cmd.Flags().StringVar(&f.ui, "ui", "off", "address of the web window: off is the only choice so far")
+	cmd.Flags().StringVar(&f.ui, "ui", noWindow, "loopback address of the web window, such as 127.0.0.1:0, or off")
 	cmd.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and environment win over it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return serve(cmd.Context(), cli.From(cmd.Context()), f, cmd.Flags().Changed)

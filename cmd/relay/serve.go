@@ -7,10 +7,12 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"conclave/cmd/internal/cli"
+	"conclave/cmd/internal/web/relay"
 	"conclave/overlay/durable"
 	"conclave/pki/keystore"
 	"conclave/relaynode"
@@ -64,8 +66,8 @@ func serve(ctx context.Context, env *cli.Env, f flags, given func(string) bool) 
 		}
 	}
 	f = f.merge(file, given)
-	if f.ui != "off" {
-		return cli.WithHint(cli.Usagef("--ui %q: the relay node has no web window yet", f.ui), "leave --ui out, or give --ui off; the log on stderr says what happens")
+	if err := checkWindow(f.ui); err != nil {
+		return err
 	}
 	if env.Group == "" {
 		env.Group = file.Group
@@ -74,25 +76,43 @@ func serve(ctx context.Context, env *cli.Env, f flags, given func(string) bool) 
 	if err != nil {
 		return err
 	}
+	window, err := openWindow(env, f.ui, filepath.Dir(cfg.StatePath), &cfg)
+	if err != nil {
+		return err
+	}
 	n, err := relaynode.New(cfg)
 	if err != nil {
+		if window != nil {
+			_ = window.Close()
+		}
 		return explainStart(err)
 	}
 	for _, a := range n.Addrs() {
 		fmt.Fprintf(env.Out, "relay address: %s\n", a)
 	}
 	env.Log.Info("serving", "group", cfg.Group.Name, "peer", n.Peer(), "roster", cfg.Roster.Version, "members", len(cfg.Roster.Members))
+	err = run(ctx, env, n, roster, window)
+	env.Log.Info("stopped")
+	return err
+}
+
+// run runs the relay node, its window and the watch over its roster file until ctx or the relay node ends.
+func run(ctx context.Context, env *cli.Env, n *relaynode.Node, roster *keystore.RosterFile, window *relay.Window) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		watchRoster(ctx, roster, rosterPoll, n.TakeRoster, env.Log)
-	}()
-	err = n.Run(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { watchRoster(ctx, roster, rosterPoll, n.TakeRoster, env.Log) })
+	if window != nil {
+		fmt.Fprintf(env.Err, "window: %s\n", window.URL())
+		beside.Go(func() {
+			if err := window.Serve(ctx, n); err != nil {
+				env.Log.Error("the window ended", "err", err)
+			}
+		})
+	}
+	err := n.Run(ctx)
 	cancel()
-	<-watched
-	env.Log.Info("stopped")
+	beside.Wait()
 	return err
 }
 
