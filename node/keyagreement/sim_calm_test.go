@@ -205,6 +205,9 @@ func calmResend(seed uint64, h *hooks) *world {
 func calmLong(seed uint64, h *hooks) *world {
 	w := calm(seed, h, 3)
 	w.limits.Retention, w.limits.MaxAge, w.limits.MaxSessions = time.Minute, 20*time.Second, 3
+	if w.rng.IntN(2) == 0 {
+		w.limits.MaxAge = time.Hour // the session outlives its shares
+	}
 	w.start(w.nodes[:2], 10*time.Millisecond)
 	w.fault("time passes")
 	w.run(4*time.Minute, nil)
@@ -231,23 +234,41 @@ func calmLong(seed uint64, h *hooks) *world {
 	return w
 }
 
-// calmSlot: while a key works one opening in 2 s is answered, before the first key every one.
-func calmFirst(seed uint64, h *hooks) *world {
+// calmOffer: only the members can pass a roster on.
+func calmOffer(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 4)
+	w.start(w.nodes, 10*time.Millisecond)
+	w.run(5*time.Second, nil)
+	w.oldRelay = true
+	w.fault("member removed")
+	w.nodes[3].kill()
+	w.nodes[3].gone = true
+	w.issue(w.nodes[:3])
+	w.nodes[0].takeRoster()
+	w.run(w.now+20*time.Second, nil)
+	w.nodes[1].input(Rekey{})
+	w.nodes[2].input(Rekey{})
+	w.mustConverge(time.Minute)
+	return w
+}
+
+// calmDeaf: nothing passes to or from one member for a while, and nobody has a reason to speak when that ends.
+func calmDeaf(seed uint64, h *hooks) *world {
 	w := calm(seed, h, 3)
-	// B opens for itself; A comes within 2 s and has no key: it must not wait.
-	w.slow = 5 * time.Millisecond
-	w.fault("late to the first key")
-	w.blocked = [2]wire.Role{"B", "A"}
-	w.at(0, w.nodes[1].boot)
-	w.at(400*time.Millisecond, w.nodes[0].boot)
-	w.at(400*time.Millisecond, w.nodes[2].boot)
-	w.run(1500*time.Millisecond, nil)
-	w.expect(w.nodes[0].using != (wire.Transcript{}) || w.oracle.opened > 0, "no first key")
+	w.start(w.nodes, 10*time.Millisecond)
+	w.run(5*time.Second, nil)
+	w.fault("nothing passes")
+	deaf := w.rng.IntN(3)
+	w.nodes[deaf].deaf = true
+	w.nodes[(deaf+1)%3].input(Rekey{})
+	w.run(time.Duration(8+w.rng.IntN(10))*time.Minute, nil)
+	w.nodes[deaf].deaf = false
+	w.mustConverge(100 * time.Second)
 	return w
 }
 
 var directed = []func(uint64, *hooks) *world{
-	calmAll, calmAbsent, calmMany, calmJoin, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend, calmLong, calmFirst,
+	calmAll, calmAbsent, calmMany, calmJoin, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend, calmLong, calmOffer, calmDeaf,
 }
 
 // schedule runs the schedule of a seed: three of four are chaos.

@@ -12,11 +12,11 @@ func (w *world) delay(most time.Duration) time.Duration {
 
 // publish brings a control message to everybody on the topic, each copy on its own way.
 func (w *world) publish(from *node, o Broadcast) {
-	if !from.linked || !w.relayUp {
+	if !from.linked || !w.relayUp || from.deaf {
 		return
 	}
 	for _, to := range w.nodes {
-		if to == from {
+		if to == from || to.deaf {
 			continue
 		}
 		if to.linked && to.m != nil {

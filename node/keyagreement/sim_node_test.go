@@ -68,7 +68,7 @@ func (n *node) input(in Input) {
 	if len(out) > 0 {
 		n.trace(fmt.Sprintf("%T", in), out)
 	}
-	n.w.oracle.after(n, before, out)
+	n.w.oracle.after(n, in, before, out)
 	n.perform(out)
 }
 
@@ -183,7 +183,7 @@ func (n *node) do(o Output) {
 			}
 		}
 	case NeedRoster:
-		if n.linked && w.relayUp {
+		if n.linked && w.relayUp && !w.oldRelay {
 			n.later(w.delay(w.slow), func() { n.takeRoster() })
 		}
 	case OfferRoster:
@@ -216,6 +216,10 @@ func (n *node) deliver(o Wrap) {
 	raw := o.envelope(n.member.Identity, func(b []byte) []byte { return simSign(n.member.Identity, b) }, simWrap(o.Parcel.To, o.Label, o.Plaintext))
 	to := w.byRole[o.Parcel.To]
 	if w.blocked == [2]wire.Role{n.role, to.role} {
+		return
+	}
+	if n.deaf || to.deaf {
+		n.later(time.Second, func() { n.input(ShareFailed{o.Parcel}) })
 		return
 	}
 	switch {

@@ -64,6 +64,7 @@ func (o *oracle) booted(n *node, i wire.Instance) {
 // view is what the oracle looks at before a step.
 type view struct {
 	hadKey  bool
+	want    bool // somebody wants an epoch
 	expired bool
 	roster  uint64
 }
@@ -75,6 +76,9 @@ func (o *oracle) before(n *node) view {
 	saved := n.m.now
 	n.m.now = n.clock()
 	v := view{}
+	for _, r := range n.m.requests {
+		v.want = v.want || r.want
+	}
 	hooks := n.m.cfg.hooks
 	n.m.cfg.hooks = nil // judged by the rules as they should be
 	v.hadKey = n.m.best(true) != nil
@@ -84,10 +88,16 @@ func (o *oracle) before(n *node) view {
 }
 
 // after looks at a step's outputs before any is performed.
-func (o *oracle) after(n *node, v view, out []Output) {
+func (o *oracle) after(n *node, in Input, v view, out []Output) {
 	if n.cheat != honest {
 		return
 	}
+	if c, ok := in.(Control); ok {
+		s, _ := wire.UnmarshalSigned(c.Raw)
+		p, err := wire.UnmarshalRequest(s.Payload)
+		v.want = v.want || err == nil && p.Want
+	}
+	o.firstKey(n)
 	for i, x := range out {
 		b, ok := x.(Broadcast)
 		if !ok {
@@ -98,6 +108,9 @@ func (o *oracle) after(n *node, v view, out []Output) {
 			continue
 		}
 		switch s.Type {
+		case wire.SignedRequest:
+			p, _ := wire.UnmarshalRequest(s.Payload)
+			v.want = v.want || p.Want
 		case wire.SignedOpening:
 			p, _ := wire.UnmarshalOpening(s.Payload)
 			id := wire.EpochID(hash256(s.Payload))
@@ -124,6 +137,9 @@ func (o *oracle) opening(n *node, v view, p wire.Opening) {
 	}
 	if ms := uint64(n.clock().UnixMilli()); p.Number < ms {
 		n.w.failf("%s opens number %d below its clock", n.role, p.Number)
+	}
+	if !v.want {
+		n.w.failf("%s opens though nobody wants an epoch", n.role)
 	}
 	for _, c := range p.Contributors {
 		if _, cheat := n.m.evidence[c.Role]; cheat {
@@ -292,12 +308,35 @@ func (o *oracle) resumed(n *node, was wire.Transcript) {
 	}
 }
 
+// firstKey checks that a member without a key does not let an opening wait.
+func (o *oracle) firstKey(n *node) {
+	m := n.m
+	if m.hasOther(nil) {
+		return
+	}
+	for _, e := range m.order {
+		if e.created != m.now || e.stale || !e.answerAt.After(m.now) {
+			continue
+		}
+		by := e.opening.Opener
+		if !m.answeredBy[by].Add(n.w.limits.PerOpener).After(m.now) && !m.strikes[by].until.After(m.now) {
+			n.w.failf("%s has no key and lets an opening of %s wait", n.role, by)
+		}
+	}
+}
+
 // used judges the choice of a session.
 func (o *oracle) used(n *node) {
 	s, ok := o.keys[n.using]
-	if n.cheat != honest || !ok {
+	if n.cheat != honest || !ok || n.m == nil {
 		return
 	}
+	hooks, wake := n.m.cfg.hooks, n.m.wake
+	n.m.cfg.hooks = nil
+	if best := n.m.best(false); best != nil && best.session.transcript != n.using {
+		n.w.failf("%s uses %d/%d, and %d/%d is ready", n.role, s.Number, len(s.Contributors), best.opening.Number, len(best.parts))
+	}
+	n.m.cfg.hooks, n.m.wake = hooks, wake
 	if limit := uint64(simEpochStart.Add(n.w.now + n.w.limits.Ahead + 70*time.Second).UnixMilli()); s.Number > limit {
 		n.w.failf("%s uses a session whose number is ahead of every clock", n.role)
 	}

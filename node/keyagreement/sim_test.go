@@ -63,6 +63,7 @@ type world struct {
 	mailID    uint64
 	chaos     bool         // faults go on
 	postLoss  bool         // the mailbox loses every deposit
+	oldRelay  bool         // the relay node has no newer roster either
 	blocked   [2]wire.Role // shares of the first never reach the second
 
 	faults map[string]int
@@ -95,6 +96,7 @@ type node struct {
 	starts  map[wire.Transcript]int
 	start   map[wire.Transcript]bool // this life's chain has begun
 	gone    bool                     // never comes back
+	deaf    bool                     // linked, and nothing passes
 	cheat   cheatKind
 	alt     map[wire.EpochID]*altWorld
 	history [][]byte // what a storm repeats
