@@ -8,7 +8,11 @@ import (
 	"conclave/overlay/wire/internal/pb"
 )
 
-var agreementForm = proto.MarshalOptions{Deterministic: true}
+var (
+	agreementForm = proto.MarshalOptions{Deterministic: true}
+	// Unknown fields are dropped here, so that bytes with one differ from what agreementForm makes of them.
+	agreementParser = proto.UnmarshalOptions{DiscardUnknown: true}
+)
 
 // encode serializes a message; a message made of checked values cannot fail to serialize.
 func encode(m proto.Message) []byte {
@@ -22,7 +26,7 @@ func encode(m proto.Message) []byte {
 // decode parses b and refuses every serialization but the one that encode makes, and so unknown fields too. Two
 // different byte strings therefore never mean the same message.
 func decode(b []byte, m proto.Message) error {
-	if len(b) > MaxSigned || proto.Unmarshal(b, m) != nil {
+	if len(b) > MaxSigned || agreementParser.Unmarshal(b, m) != nil {
 		return ErrAgreement
 	}
 	again, err := agreementForm.Marshal(m)

@@ -524,7 +524,7 @@ type Lack struct {
 	Group         []byte                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	Epoch         []byte                 `protobuf:"bytes,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Role          string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
-	Of            []string               `protobuf:"bytes,4,rep,name=of,proto3" json:"of,omitempty"` // in role order
+	Of            []string               `protobuf:"bytes,4,rep,name=of,proto3" json:"of,omitempty"` // in role order; none: the opening is missing
 	Attempt       uint32                 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
