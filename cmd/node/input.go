@@ -56,10 +56,12 @@ func newPrinter(env *cli.Env, f flags) (printer, error) {
 		return &plainPrinter{out: env.Out, aside: env.Err, log: env.Log, showKey: f.showKey}, nil
 	case "json":
 		return &jsonPrinter{out: env.Out, showKey: f.showKey}, nil
-	case "tui", "web":
+	case "web":
+		return &webPrinter{plainPrinter{out: env.Out, aside: env.Err, log: env.Log, showKey: f.showKey}}, nil
+	case "tui":
 		return nil, cli.WithHint(cli.Usagef("--ui %s is not in this version", f.ui), "use --ui plain or --ui json")
 	}
-	return nil, cli.WithHint(cli.Usagef("--ui %q is not known", f.ui), "use --ui auto, plain or json")
+	return nil, cli.WithHint(cli.Usagef("--ui %q is not known", f.ui), "use --ui auto, tui, plain, json or web")
 }
 
 // read does what each line of input says, until there is none.

@@ -14,6 +14,7 @@ type flags struct {
 	relay   []string
 	listen  []string
 	ui      string
+	window  string
 	showKey bool
 	stay    bool
 }
@@ -29,7 +30,8 @@ func newCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.role, "role", "", "which member this is (default: the home's only one)")
 	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "multiaddr of a relay node, repeatable (default: the roster's)")
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to accept connections on, repeatable (default: none)")
-	cmd.Flags().StringVar(&f.ui, "ui", "auto", "auto, plain or json; tui and web are not in this version")
+	cmd.Flags().StringVar(&f.ui, "ui", "auto", "auto, tui, plain, json or web; json,web and plain,web show a window beside the lines")
+	cmd.Flags().StringVar(&f.window, "window", "", "loopback address of the web window (default: a free port where --ui says web, else none)")
 	cmd.Flags().BoolVar(&f.showKey, "show-key", false, "print Kabc itself, for a demonstration")
 	cmd.Flags().BoolVar(&f.stay, "stay", false, "keep running after the end of input")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

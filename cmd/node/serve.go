@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"conclave/cmd/internal/cli"
@@ -22,6 +23,14 @@ const flushWait = 10 * time.Second
 
 // serve runs the member until the end of input, /quit, or the end of ctx.
 func serve(ctx context.Context, env *cli.Env, f flags) error {
+	f = f.withWindow()
+	interactive, err := wantsScreen(env, f)
+	if err != nil {
+		return err
+	}
+	if interactive {
+		return serveScreen(ctx, env, f)
+	}
 	show, err := newPrinter(env, f)
 	if err != nil {
 		return err
@@ -30,11 +39,18 @@ func serve(ctx context.Context, env *cli.Env, f flags) error {
 	if err != nil {
 		return err
 	}
+	win, err := openWindow(env, f, &cfg)
+	if err != nil {
+		return err
+	}
 	n, err := node.New(cfg)
 	if err != nil {
-		return explain(err, cfg.StatePath)
+		return errors.Join(explain(err, cfg.StatePath), win.close())
 	}
-	s := &session{node: n, env: env, screen: &screen{printer: show}, json: f.ui == "json"}
+	s := &session{node: n, env: env, screen: &screen{printer: show}, json: f.ui == "json", silent: f.ui == "web"}
+	if s.beside, err = win.attach(env, n); err != nil {
+		return errors.Join(err, n.Close(), win.close())
+	}
 	return errors.Join(s.run(ctx, f.stay), n.Close())
 }
 
@@ -44,6 +60,8 @@ type session struct {
 	env    *cli.Env
 	screen *screen
 	json   bool
+	silent bool                  // nothing is read from stdin: the window is where people write
+	beside func(context.Context) // runs the window until its context ends; nil without one
 }
 
 // run connects the node to the streams and returns when one of them, or the node, has ended.
@@ -54,7 +72,15 @@ func (s *session) run(ctx context.Context, stay bool) error {
 	ran, shown, typed := make(chan error, 1), make(chan error, 1), make(chan inputEnd, 1)
 	go func() { shown <- s.show(events) }()
 	go func() { ran <- s.node.Run(ctx) }()
-	go func() { typed <- s.read(ctx) }()
+	if !s.silent {
+		go func() { typed <- s.read(ctx) }()
+	}
+	if s.beside != nil {
+		var window sync.WaitGroup
+		window.Go(func() { s.beside(ctx) })
+		defer window.Wait()
+		defer cancel()
+	}
 
 	var err error
 	select {
