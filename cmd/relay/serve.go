@@ -103,7 +103,7 @@ func run(ctx context.Context, env *cli.Env, n *relaynode.Node, roster *keystore.
 	var beside sync.WaitGroup
 	beside.Go(func() { watchRoster(ctx, roster, rosterPoll, n.TakeRoster, env.Log) })
 	if window != nil {
-		fmt.Fprintf(env.Err, "window: %s\n", window.URL())
+		beside.Go(func() { window.Announce(ctx, env.Err) })
 		beside.Go(func() {
 			if err := window.Serve(ctx, n); err != nil {
 				env.Log.Error("the window ended", "err", err)

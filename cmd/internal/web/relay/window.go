@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -78,6 +79,9 @@ func (w *Window) LogHandler(level slog.Leveler) slog.Handler { return w.log.Hand
 
 // URL returns an address that opens the window once.
 func (w *Window) URL() string { return w.server.URL() }
+
+// Announce says on out where the window is, and when it is opened and closed; see web.Server.
+func (w *Window) Announce(ctx context.Context, out io.Writer) { w.server.Announce(ctx, out, w.feed) }
 
 // Close gives the address back, when Serve is not called.
 func (w *Window) Close() error { return w.server.Close() }
