@@ -69,6 +69,7 @@ func run(ctx context.Context, name string, cmd *cobra.Command, args []string, st
 		}
 		if lvl == slog.LevelDebug {
 			library.Set(lvl)
+			lvl = libraries
 		}
 		env.Log = slog.New(diverted.divertible(console(stdio.Err, lvl), stdio.Err))
 		env.Home, env.Group = *home, *group
@@ -123,6 +124,10 @@ func values(f *pflag.Flag, value string) []string {
 	}
 	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' })
 }
+
+// libraries is the level of what libraries say: package overlay gives it to their lines, so that a log at debug level
+// can be had without them. Who asks the console for debug gets them too.
+const libraries = slog.LevelDebug - 4
 
 func parseLevel(s string) (slog.Level, error) {
 	var level slog.Level
