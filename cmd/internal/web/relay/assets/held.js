@@ -7,24 +7,46 @@ const firstBytes = 4096; // shown of a large one at first
 
 /** Pieces is the list. */
 export class Pieces {
-  constructor(list, empty) {
+  constructor(list, empty, newer) {
     this.list = list;
     this.empty = empty;
+    this.newer = newer; // a button: show what came while one was open
     this.newest = 0;
+    this.waiting = [];
+    newer.addEventListener("click", () => {
+      for (const open of list.querySelectorAll("details[open]")) open.open = false;
+      this.release();
+    });
+    list.addEventListener("toggle", () => this.release(), true);
   }
 
   clear() {
     this.list.replaceChildren();
     this.newest = 0;
+    this.waiting = [];
     this.empty.hidden = false;
+    this.release();
   }
 
   take(h) {
     if (h.number <= this.newest) return;
     this.newest = h.number;
     this.empty.hidden = true;
-    this.list.prepend(pieceNode(h));
-    while (this.list.childElementCount > keep) this.list.lastElementChild.remove();
+    this.waiting.push(h);
+    if (this.waiting.length > keep) this.waiting.shift();
+    this.release();
+  }
+
+  // release shows what waits, unless the person reads one: what he reads does not move.
+  release() {
+    const reading = this.list.querySelector("details[open]") !== null;
+    if (!reading) {
+      for (const h of this.waiting) this.list.prepend(pieceNode(h));
+      this.waiting = [];
+      while (this.list.childElementCount > keep) this.list.lastElementChild.remove();
+    }
+    this.newer.hidden = this.waiting.length === 0;
+    if (this.waiting.length > 0) this.newer.textContent = `Show ${this.waiting.length} newer`;
   }
 }
 
@@ -62,7 +84,7 @@ async function open(h, body) {
     return;
   }
   const data = Uint8Array.from(atob(whole.data), (c) => c.charCodeAt(0));
-  body.append(facts(whole), meter(whole), partList(whole.parts), dump(data, whole.parts));
+  body.append(facts(whole), meter(whole), dump(data, whole.parts), partList(whole.parts));
 }
 
 function facts(h) {

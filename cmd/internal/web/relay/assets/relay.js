@@ -123,8 +123,8 @@ function showStatus(s) {
   started = new Date(s.started);
   number("n-online", s.online, `of ${s.members.length}`);
   number("n-circuits", s.circuits.open, `${bytes(s.circuits.bytes)} relayed`);
-  number("n-mailbox", s.mailbox.count, bytes(s.mailbox.bytes));
-  number("n-backlog", s.backlog.count, bytes(s.backlog.bytes));
+  number("n-mailbox", s.mailbox.count, s.mailbox.count ? bytes(s.mailbox.bytes) : "");
+  number("n-backlog", s.backlog.count, s.backlog.count ? bytes(s.backlog.bytes) : "");
   number("n-refused", s.refused);
   byId("members").replaceChildren(...s.members.map(memberNode));
   byId("refusals-none").hidden = s.refusals.length > 0;
@@ -141,17 +141,19 @@ function memberNode(m) {
   return el("li", { class: m.kind === "off" ? "member away" : "member", "data-accent": accent(m.role) },
     mark(m.role),
     el("div", {},
-      el("p", {}, roleName(m.role), state(m.kind, m.word)),
+      el("p", { class: "name" }, roleName(m.role), state(m.kind, m.word)),
       el("ul", { class: "steps", "aria-label": `How far ${m.role} has come` },
         m.steps.map((s) => el("li", { class: s.done ? "done" : null, title: s.done ? s.name : `not ${s.name}` },
           el("span", { class: "visually-hidden" }, s.done ? s.name : `not ${s.name}`)))),
-      el("p", { class: "detail" }, el("span", {}, stepWords(m)), details.length ? el("span", {}, details.map((d, i) => [i ? " · " : "", d])) : null),
+      el("p", { class: "detail" }, stepWords(m)),
+      details.length ? el("p", { class: "detail" }, details.map((d, i) => [i ? " · " : "", d])) : null,
       m.addrs.map((a) => el("div", { class: "detail mono", title: m.peer }, a))));
 }
 
 function stepWords(m) {
-  if (!m.addrs.length) return "admitted by the roster, not connected";
-  return m.steps.filter((s) => s.done).slice(1).map((s) => s.name).join(", ");
+  if (!m.addrs.length) return "in the roster, not connected";
+  const lacking = m.steps.filter((s) => !s.done).map((s) => `not ${s.name}`);
+  return lacking.length ? lacking.join(", ") : "in session, in the topic, reachable";
 }
 
 function factNodes(s) {
@@ -176,7 +178,7 @@ function uptime() {
 setInterval(uptime, 15000);
 
 /* What it can see */
-const pieces = new Pieces(byId("held"), byId("held-empty"));
+const pieces = new Pieces(byId("held"), byId("held-empty"), byId("held-newer"));
 
 /* Live */
 let database = null; // of the relay node that the page shows; another one starts from nothing
