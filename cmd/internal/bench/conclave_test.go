@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -16,43 +17,127 @@ import (
 	"conclave/relaynode"
 )
 
-// conclave is the real thing as a chat: a relay node and members in this process, their state on the disk.
+// conclave is the real thing as a chat: a relay node and members in this process.
 type conclave struct {
 	members []*node.Node
-	events  []*node.Subscription
+	events  []*node.Subscription // one of each member, from the moment all have a session
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	errs    chan error
+
+	mu    sync.Mutex
+	using map[int]wire.Transcript // guarded by mu; the session under which each member sends
 }
 
-// newConclave starts a relay node and members and returns when all send under one session.
+// newConclave starts a relay node and members, their state on the disk, and returns when all send under one session.
 func newConclave(b testing.TB, members int) *conclave {
 	b.Helper()
 	group := pkitest.Fast(b, members)
-	ctx, stop := context.WithCancel(context.Background())
-	c := &conclave{stop: stop, errs: make(chan error, members+1)}
-	b.Cleanup(func() {
-		if err := c.close(); err != nil {
-			b.Error(err)
-		}
-	})
 	relay, err := startRelay(group, filepath.Join(b.TempDir(), "relay.db"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	c.running.Go(func() { c.errs <- relay.Run(ctx) })
-	for i := range members {
-		m, err := newMember(group, i, filepath.Join(b.TempDir(), "state.db"), relay.Addrs())
-		if err != nil {
-			b.Fatal(err)
+	ctx, stop := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- relay.Run(ctx) }()
+	c := &conclave{}
+	b.Cleanup(func() {
+		if c.stop != nil {
+			if err := c.close(); err != nil {
+				b.Error(err)
+			}
 		}
-		c.members, c.events = append(c.members, m), append(c.events, m.Subscribe())
-		c.running.Go(func() { c.errs <- errors.Join(m.Run(ctx), m.Close()) })
-	}
-	if err := c.awaitSession(b.Context()); err != nil {
+		stop()
+		if err := <-ran; err != nil {
+			b.Error(err)
+		}
+	})
+	state := func(i int) string { return filepath.Join(b.TempDir(), "state.db") }
+	if err := c.start(b.Context(), group, relay.Addrs(), state); err != nil {
 		b.Fatal(err)
 	}
 	return c
+}
+
+// crowd is the patience of members that share one process: when a hundred of them do their public-key work on two cores,
+// the last waits for the work of all.
+var crowd = node.Timing{DialTimeout: patient, ProbeTimeout: patient, ShareTimeout: patient, CircuitLinger: patient}
+
+// start starts all members of a group and returns when they send under one session.
+func (c *conclave) start(ctx context.Context, group *pkitest.Group, relays []ma.Multiaddr, state func(i int) string) error {
+	members := len(group.Roster.Members)
+	life, stop := context.WithCancel(context.Background())
+	c.stop, c.errs, c.using = stop, make(chan error, members), make(map[int]wire.Transcript)
+	for i := range members { // all of them first: then they ask for a key together, not one after the other
+		m, err := newMember(group, i, state(i), relays)
+		if err != nil {
+			return errors.Join(err, c.closeMembers())
+		}
+		c.members = append(c.members, m)
+	}
+	changed := make(chan struct{}, 1)
+	var watched []*node.Subscription
+	for i, m := range c.members {
+		events := m.Subscribe()
+		watched = append(watched, events)
+		c.running.Go(func() { c.watch(i, events, changed) })
+		c.running.Go(func() { c.errs <- m.Run(life) })
+	}
+	if err := c.awaitSession(ctx, changed); err != nil {
+		return err
+	}
+	for i, m := range c.members {
+		watched[i].Close()
+		c.events = append(c.events, m.Subscribe())
+	}
+	return nil
+}
+
+// watch notes under which session a member sends, until its subscription is closed.
+func (c *conclave) watch(member int, events *node.Subscription, changed chan<- struct{}) {
+	for {
+		e, ok := events.Next(context.Background())
+		if !ok {
+			return
+		}
+		if u, ok := e.(node.Using); ok {
+			c.mu.Lock()
+			c.using[member] = u.Transcript
+			c.mu.Unlock()
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// calm is how long nothing may have changed before the members count as settled: latecomers bring about a further epoch.
+const calm = 3 * time.Second
+
+// awaitSession returns when all members send under one session and have done so for a while.
+func (c *conclave) awaitSession(ctx context.Context, changed <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*patient)
+	defer cancel()
+	for {
+		c.mu.Lock()
+		have, same := len(c.using), len(c.using) == c.size()
+		for _, t := range c.using {
+			same = same && t == c.using[0]
+		}
+		c.mu.Unlock()
+		var settled <-chan time.Time
+		if same {
+			settled = time.After(calm)
+		}
+		select {
+		case <-changed:
+		case <-settled:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d members have a session, not one: %w", have, c.size(), ctx.Err())
+		}
+	}
 }
 
 // startRelay makes a relay node on a free loopback port.
@@ -69,53 +154,8 @@ func newMember(group *pkitest.Group, i int, state string, relays []ma.Multiaddr)
 	m := group.Member(fmt.Sprintf("m%03d", i))
 	return node.New(node.Config{
 		Group: group.Group, Certificate: m.Cert.DER, Identity: m.Identity, RSA: m.RSA, Roster: group.Roster,
-		StatePath: state, Relays: relays,
+		StatePath: state, Relays: relays, Timing: crowd,
 	})
-}
-
-// awaitSession returns when all members send under one session.
-func (c *conclave) awaitSession(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*patient)
-	defer cancel()
-	using := make(chan struct {
-		member int
-		wire.Transcript
-	})
-	for i, events := range c.events {
-		go func() { // ends when all agree, or with ctx
-			for ctx.Err() == nil {
-				e, ok := events.Next(ctx)
-				if !ok {
-					return
-				}
-				if u, ok := e.(node.Using); ok {
-					select {
-					case using <- struct {
-						member int
-						wire.Transcript
-					}{i, u.Transcript}:
-					case <-ctx.Done():
-					}
-				}
-			}
-		}()
-	}
-	now := make(map[int]wire.Transcript)
-	for {
-		select {
-		case u := <-using:
-			now[u.member] = u.Transcript
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d members have a session, not one: %w", len(now), c.size(), ctx.Err())
-		}
-		same := len(now) == c.size()
-		for _, t := range now {
-			same = same && t == now[0]
-		}
-		if same {
-			return nil
-		}
-	}
 }
 
 func (c *conclave) size() int { return len(c.members) }
@@ -142,13 +182,21 @@ func (c *conclave) receive(ctx context.Context, member int) (string, error) {
 	}
 }
 
+// close stops all members and returns what went wrong with any.
 func (c *conclave) close() error {
 	c.stop()
+	errs := []error{c.closeMembers()}
 	c.running.Wait()
-	close(c.errs)
-	var errs []error
-	for err := range c.errs {
-		errs = append(errs, err)
+	for len(c.errs) > 0 {
+		errs = append(errs, <-c.errs)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *conclave) closeMembers() error {
+	errs := make([]error, len(c.members))
+	for i, m := range c.members {
+		errs[i] = m.Close()
 	}
 	return errors.Join(errs...)
 }

@@ -219,17 +219,8 @@ func BenchmarkRelayMemory(b *testing.B) {
 		if err != nil {
 			return nil, err
 		}
-		c := &conclave{errs: make(chan error, idleMembers)}
-		ctx, c.stop = context.WithCancel(ctx)
-		for i := range idleMembers {
-			m, err := newMember(group, i, "", []ma.Multiaddr{relay})
-			if err != nil {
-				return nil, errors.Join(err, c.close())
-			}
-			c.members, c.events = append(c.members, m), append(c.events, m.Subscribe())
-			c.running.Go(func() { c.errs <- errors.Join(m.Run(ctx), m.Close()) })
-		}
-		if err := c.awaitSession(ctx); err != nil {
+		c := &conclave{}
+		if err := c.start(ctx, group, []ma.Multiaddr{relay}, func(int) string { return "" }); err != nil {
 			return nil, errors.Join(err, c.close())
 		}
 		return c.close, nil
