@@ -119,7 +119,7 @@ func (p *post) send(items [][]byte, absent bool) {
 		return
 	}
 	for _, m := range e.roster.Members {
-		if m.Role == e.self || e.members.online[m.Role] || len(p.mail) >= maxMailWaiting {
+		if m.Role == e.self || e.members.listens(m.Role) || len(p.mail) >= maxMailWaiting {
 			continue
 		}
 		p.mail = append(p.mail, letter{item: wire.MailItem{To: m.Peer, Kind: wire.KindControl, Payload: data}})
@@ -283,7 +283,7 @@ func (p *post) delivered(mails []parsedMail) {
 				p.e.step(keyagreement.Envelope{Ref: ref, Raw: m.share})
 			}
 		case len(m.control) > 0:
-			p.e.members.hears(m.signer)
+			p.e.members.hears(m.signer, false)
 			left := len(m.control)
 			for _, raw := range m.control {
 				ref := p.e.refs.add(func() {

@@ -25,22 +25,31 @@ type presence struct {
 	hinted bool      // there was one since the link came up
 	told   map[wire.Role]bool
 	heard  map[wire.Role]time.Time
+	live   map[wire.Role]bool // heard over the topic since it came: so it hears the topic too
 	due    time.Time // when somebody who was heard is to be looked at again
 }
 
 func newPresence(e *engine) presence {
-	return presence{e: e, online: make(map[wire.Role]bool), told: make(map[wire.Role]bool), heard: make(map[wire.Role]time.Time)}
+	return presence{
+		e: e, online: make(map[wire.Role]bool), told: make(map[wire.Role]bool), heard: make(map[wire.Role]time.Time),
+		live: make(map[wire.Role]bool),
+	}
 }
 
-// hears notes that something of a member arrived.
-func (p *presence) hears(signer ed25519.PublicKey) {
+// hears notes that something of a member arrived, over the topic or by mail.
+func (p *presence) hears(signer ed25519.PublicKey, topic bool) {
 	for _, m := range p.e.roster.Members {
 		if bytes.Equal(m.Identity, signer) {
 			p.heard[m.Role] = time.Now()
+			p.live[m.Role] = p.live[m.Role] || topic
 			return
 		}
 	}
 }
+
+// listens reports whether a member is known to hear the topic. One that is merely said to be there may have its session
+// and not the topic yet.
+func (p *presence) listens(role wire.Role) bool { return p.online[role] && p.live[role] }
 
 // hint takes the relay node's word. A hint that comes before the link is ready waits for it.
 func (p *presence) hint(online []peer.ID) {
@@ -61,6 +70,7 @@ func (p *presence) relayUp() {
 // relayDown forgets who was there: nobody can tell any more.
 func (p *presence) relayDown() {
 	p.hinted, p.last, p.due = false, nil, time.Time{}
+	clear(p.live)
 	for _, m := range p.e.roster.Members {
 		if p.online[m.Role] {
 			delete(p.online, m.Role)
@@ -84,6 +94,9 @@ func (p *presence) apply() {
 			continue
 		}
 		now := p.online[m.Role]
+		if before[m.Role] && !now {
+			delete(p.live, m.Role)
+		}
 		if before[m.Role] != now {
 			e.publish(Peer{At: e.at(), Role: m.Role, Online: now, Path: e.pathTo(m, now)})
 		}
