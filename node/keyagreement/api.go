@@ -2,6 +2,7 @@ package keyagreement
 
 import (
 	"crypto/ed25519"
+	"fmt"
 	"io"
 	"time"
 
@@ -242,8 +243,8 @@ func (ToldBehind) output()  {}
 func (Settled) output()     {}
 func (Note) output()        {}
 
-// String hides the value, which may hold secrets.
-func (p Persist) String() string { return "persist " + p.Key }
+// Format prints the key and hides the value, which may hold secrets, whatever the verb.
+func (p Persist) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "persist "+p.Key) }
 
 // Ed25519Verify tells whether signature is key's Ed25519 signature over message: the default of Config.Verify.
 func Ed25519Verify(key [32]byte, message, signature []byte) bool {

@@ -111,7 +111,7 @@ func calmMute(seed uint64, h *hooks) *world {
 	bad := w.nodes[w.rng.IntN(4)]
 	bad.cheat = mute
 	var again func()
-	again = func() { bad.storm(); w.at(700*time.Millisecond, again) }
+	again = func() { bad.storm(); w.at(time.Second, again) }
 	w.at(0, again)
 	w.start(w.nodes, 50*time.Millisecond)
 	w.run(20*time.Second, nil)

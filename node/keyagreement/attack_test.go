@@ -1,0 +1,129 @@
+package keyagreement
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"slices"
+	"testing"
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// TestSplitByCorruptMember runs the attack that a ProVerif model found on confirmation by MAC alone: a corrupt member
+// announces one share to A and another to B, and the relay node keeps A and B apart. The corrupt member holds the key
+// that A derived, so it can make the MAC that A expects of B. With signed confirmations A never takes B for confirmed;
+// in the control, where the MAC alone counts, it does, though B holds another key.
+func TestSplitByCorruptMember(t *testing.T) {
+	t.Parallel()
+	for _, control := range []bool{false, true} {
+		if got := splitAttack(t, control); got != control {
+			t.Errorf("MAC alone %v: A takes B for confirmed: %v", control, got)
+		}
+	}
+}
+
+// splitAttack tells whether A takes B for confirmed under a transcript that B never had.
+func splitAttack(t *testing.T, macOnly bool) bool {
+	w := newWorld(42, &hooks{})
+	w.hooks.off[ruleSignedControl] = macOnly
+	w.add(3, 3)
+	a, b, x := w.nodes[0], w.nodes[1], w.nodes[2]
+	x.cheat = mute
+	for _, n := range w.nodes {
+		n.roster, n.linked = w.roster, true
+		n.boot()
+	}
+	// All three ask, A opens, A and B contribute. From then on the relay node passes on only what C wants.
+	w.run(time.Second, nil)
+	w.events = nil
+	var id wire.EpochID
+	for id = range w.oracle.openings {
+	}
+	ea, eb := a.m.epochs[id], b.m.epochs[id]
+	if len(w.oracle.openings) != 1 || !ea.parts[1].have || !eb.parts[0].have {
+		t.Fatal("A and B did not contribute")
+	}
+	i := ea.contributor("C")
+	announce := func(fill byte) (Share, []byte) {
+		var s Share
+		s.b[0] = fill
+		ann := wire.Announcement{
+			Group: w.group, RosterVersion: 1, Epoch: id, Role: "C", Instance: ea.opening.Contributors[i].Instance,
+			Commitment: commitment(id, "C", s),
+		}
+		return s, x.signAs(wire.SignedAnnouncement, ann.Marshal())
+	}
+	give := func(to *node, s Share, raw []byte) {
+		p := Parcel{id, "C", to.role}
+		wrap := Wrap{Parcel: p, Plaintext: s, Label: shareLabel(w.group, w.roster.Hash, p), Opening: ea.raw, Announcement: raw, group: w.group}
+		sign := func(m []byte) []byte { return simSign(x.member.Identity, m) }
+		for _, o := range to.m.Step(to.clock(), Envelope{Raw: wrap.envelope(x.member.Identity, sign, simWrap(to.role, wrap.Label, s))}) {
+			if u, ok := o.(Unwrap); ok {
+				to.m.Step(to.clock(), simUnwrap(to.role, u))
+			}
+		}
+	}
+	share1, raw1 := announce(1)
+	share2, raw2 := announce(2)
+	give(a, share1, raw1)
+	give(b, share2, raw2)
+	if ea.session == nil || eb.session == nil || ea.session.transcript == eb.session.transcript {
+		t.Fatal("the attack did not split A and B")
+	}
+	// C holds A's key, so it can make the MAC that B would make under A's transcript. B's signature it cannot make.
+	c := wire.Confirmation{
+		Group: w.group, Epoch: id, Role: "B", Transcript: ea.session.transcript,
+		MAC: confirmMAC(ea.session.confirm, ea.session.transcript, "B"),
+	}
+	for j := range ea.parts {
+		c.Announcements = append(c.Announcements, ea.parts[j].hash)
+	}
+	out := a.m.Step(a.clock(), Control{Raw: x.signAs(wire.SignedConfirmation, c.Marshal())})
+	return slices.ContainsFunc(out, func(o Output) bool { c, ok := o.(Confirmed); return ok && c.Role == "B" })
+}
+
+// TestLastSenderForcesXOR: whoever sends last without commitments can force Kabc to any value. It gains nothing, because
+// the keys come from the single shares too. In the control, where they come from Kabc alone, the forced key is the one
+// that everybody uses, in every epoch.
+func TestLastSenderForcesXOR(t *testing.T) {
+	t.Parallel()
+	forced := same32(0x5a)
+	derive := func(seed byte) (Secret, Secret, Secret) {
+		parts := make([]part, 3)
+		parts[0].share.b[0], parts[1].share.b[0] = seed, seed+1
+		for i := range forced { // the last share: what is missing to the value wanted
+			parts[2].share.b[i] = forced[i] ^ parts[0].share.b[i] ^ parts[1].share.b[i]
+		}
+		t := wire.Transcript(same32(7))
+		kabc, prk := deriveKey(t, parts)
+		weak, _ := hkdf.Extract(sha256.New, kabc.b[:], t[:])
+		return kabc, prk, Secret{[32]byte(weak)}
+	}
+	k1, prk1, weak1 := derive(1)
+	k2, prk2, weak2 := derive(100)
+	if k1.b != forced || k2.b != forced {
+		t.Fatal("the XOR was not forced")
+	}
+	if prk1.Equal(prk2) {
+		t.Error("forcing the XOR forces the key")
+	}
+	if !weak1.Equal(weak2) {
+		t.Error("the control does not show the attack")
+	}
+}
+
+// TestCommitmentBindsShare: a last sender cannot even choose, because its share is fixed before it sees another.
+func TestCommitmentBindsShare(t *testing.T) {
+	t.Parallel()
+	var s Share
+	c := commitment(same32(1), "A", s)
+	for name, other := range map[string][32]byte{
+		"epoch": commitment(same32(2), "A", s), "role": commitment(same32(1), "B", s),
+		"share": commitment(same32(1), "A", Share{[64]byte{1}}), "blind": commitment(same32(1), "A", Share{[64]byte{63: 1}}),
+	} {
+		if c == other {
+			t.Errorf("the commitment does not bind the %s", name)
+		}
+	}
+}
