@@ -151,7 +151,7 @@ var stray = []struct {
 	goOnly  bool
 	reason  string
 }{
-	{regexp.MustCompile(`(^|[^\w.$}/>-])/(` + `work|root|home/\w+|tmp/bash_\w+|Users/\w+)/`), false, "a path of one machine"},
+	{regexp.MustCompile(`(^|[^\w.$}/>-])/(` + `work|root|home/\w+|tmp/bash_\w+)/`), false, "a path of one machine"},
 	{regexp.MustCompile(`\b(` + `proxy\.golang|sum\.golang|registry\.npmjs)\.org`), false, "a registry's host"},
 	{regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b|(?i:not ` + `implemented)`), true, "something unfinished"},
 	{regexp.MustCompile(`\bt\.Skip` + `\(\)|\bt\.Skip` + `Now\(`), true, "a test that is skipped without a word"},
