@@ -91,6 +91,7 @@ func (l *links) choose(v *linkView) {
 	before, known := l.seen[v.link.relay]
 	l.seen[v.link.relay] = db
 	l.e.outbox.up(known && before != db)
+	l.e.rejoin.up()
 	l.e.step(keyagreement.RelayUp{Database: db})
 	l.e.members.relayUp()
 	for lane := range l.e.inbound.gaps {
@@ -118,6 +119,7 @@ func (l *links) down(of *link, why string) {
 			return
 		}
 	}
+	l.e.rejoin.down()
 	l.e.members.relayDown()
 }
 

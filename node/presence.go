@@ -26,7 +26,7 @@ type presence struct {
 	told   map[wire.Role]bool
 	heard  map[wire.Role]time.Time
 	live   map[wire.Role]bool // heard over the topic since it came: so it hears the topic too
-	due    time.Time // when somebody who was heard is to be looked at again
+	due    time.Time          // when somebody who was heard is to be looked at again
 }
 
 func newPresence(e *engine) presence {
