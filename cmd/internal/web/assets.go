@@ -49,7 +49,7 @@ func newAssets(all []fs.FS) (*assets, error) {
 			if contentTypes[path.Ext(name)] == "" {
 				return fmt.Errorf("%s is of no kind that a page needs", name)
 			}
-			if a.files[name] != nil {
+			if _, twice := a.files[name]; twice {
 				return fmt.Errorf("there are two files %s", name)
 			}
 			a.files[name], err = fs.ReadFile(fsys, name)
@@ -70,7 +70,7 @@ func newAssets(all []fs.FS) (*assets, error) {
 
 // path returns where a file is served. It panics for a file that is not there: names are written in templates.
 func (a *assets) path(name string) string {
-	if a.files[name] == nil {
+	if _, ok := a.files[name]; !ok {
 		panic("web: there is no file " + name)
 	}
 	return a.prefix + name
