@@ -47,6 +47,7 @@ type party struct {
 	using   map[wire.Role]wire.Transcript
 	log     map[wire.Role][]Output
 	queue   []func()
+	quiet   bool // keep no log
 }
 
 func newParty(t testing.TB, keys []*rsa.PrivateKey, roles ...wire.Role) (*party, Roster) {
@@ -86,7 +87,9 @@ func (p *party) step(role wire.Role, in Input) {
 }
 
 func (p *party) perform(role wire.Role, out []Output) {
-	p.log[role] = append(p.log[role], out...)
+	if !p.quiet {
+		p.log[role] = append(p.log[role], out...)
+	}
 	for _, o := range out {
 		switch o := o.(type) {
 		case Persist:
