@@ -20,6 +20,9 @@ import (
 // Epoch is what a debug window may show of an epoch. No share and no key is in it.
 type Epoch = keyagreement.EpochView
 
+// EpochPart is one contributor's part of an Epoch.
+type EpochPart = keyagreement.PartView
+
 // Inspection is how things stand, with the technical detail that a debug window shows. It holds no secret.
 type Inspection struct {
 	At
@@ -114,6 +117,9 @@ func (n *Node) Inspect(ctx context.Context) (Inspection, error) {
 	in.Certificates = certificates(n.cfg.Group, roster, n.self.Peer, in.Time)
 	return in, nil
 }
+
+// Role returns this member's role.
+func (n *Node) Role() wire.Role { return n.self.Role }
 
 // Retry gives everything that no relay node has acknowledged to the relay node now, without waiting for its time.
 func (n *Node) Retry(ctx context.Context) error {

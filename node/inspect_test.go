@@ -105,7 +105,9 @@ func TestTrace(t *testing.T) {
 	}
 	share("its share at B", func(s ShareEvent) bool { return !s.Received && s.OK && s.Of == "A" && s.Peer == "B" })
 	share("its share in C's mailbox", func(s ShareEvent) bool { return !s.Received && s.OK && s.Peer == "C" && s.Way == ByMailbox })
-	share("B's share", func(s ShareEvent) bool { return s.Received && s.Of == "B" && s.Peer == "B" && s.Epoch != wire.EpochID{} })
+	share("B's share", func(s ShareEvent) bool {
+		return s.Received && s.Of == "B" && s.Peer == "B" && s.Epoch != wire.EpochID{}
+	})
 	a.until("the message's batch", func(events []Event) bool {
 		return slices.ContainsFunc(all[Sealed](events), func(s Sealed) bool { return slices.Contains(s.IDs, id) && s.Bytes > 0 })
 	})
