@@ -99,8 +99,8 @@ func (w *Window) drawer(ctx context.Context) (Drawer, error) {
 	defer w.mu.Unlock()
 	d := Drawer{
 		At: in.Time, Connection: overview(in, w.status), Certificates: certRows(in), Epochs: epochRows(in),
-		Ways: w.timeline.ways(drawerWays),
-	}
+		Ways: w.timeline.ways(drawerWays), Links: []LinkRow{}, Connections: []ConnRow{}, Shares: []Trace{}, Drops: []Fact{}, Trace: []Trace{},
+	} // lists that are empty are lists for the page too
 	for _, l := range in.Links {
 		d.Links = append(d.Links, linkRow(l))
 	}
@@ -182,7 +182,7 @@ func connRow(c node.Connection) ConnRow {
 }
 
 func certRows(in node.Inspection) []CertRow {
-	var rows []CertRow
+	rows := []CertRow{}
 	for _, c := range in.Certificates {
 		r := CertRow{Role: c.Role, Kind: c.Kind, Good: true, Checks: c.Checks, Title: string(c.Role)}
 		switch {
@@ -215,7 +215,7 @@ func certRows(in node.Inspection) []CertRow {
 }
 
 func epochRows(in node.Inspection) []EpochRow {
-	var rows []EpochRow
+	rows := []EpochRow{}
 	for _, e := range slices.Backward(in.Epochs) {
 		if len(rows) == drawerEpochs {
 			break
@@ -232,7 +232,7 @@ func epochRow(e node.Epoch, using bool) EpochRow {
 			{Name: "Epoch ID", Value: e.ID.String(), Mono: true},
 			{Name: "Opened by", Value: fmt.Sprintf("%s, under roster version %d", e.Opener, e.RosterVersion)},
 		},
-		Confirmed: names(e.Confirmed),
+		Confirmed: names(e.Confirmed), Parts: []PartRow{},
 	}
 	switch {
 	case e.Complete:

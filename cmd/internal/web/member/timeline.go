@@ -154,7 +154,7 @@ func (e *Entry) copy() Entry {
 
 // ways returns the last n own messages, newest first.
 func (t *timeline) ways(n int) []Entry {
-	var list []Entry
+	list := []Entry{}
 	for _, e := range slices.Backward(t.entries) {
 		if e.Own && len(list) < n {
 			list = append(list, e.copy())

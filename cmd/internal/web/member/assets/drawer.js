@@ -19,7 +19,7 @@ export class Drawer {
     this.panel = byId("panel");
     this.opener = byId("drawer-open");
     this.view = "live";
-    this.level = "info";
+    this.level = "debug";
     this.wanted = null; // a message to show
     this.timer = 0;
     this.data = null;
