@@ -93,6 +93,8 @@ function refilter() {
   end.now();
 }
 level.addEventListener("change", refilter);
+// A screen reader is told of new lines where there are few of them: not when all lines are shown.
+level.addEventListener("change", () => log.setAttribute("aria-live", level.value === "debug" ? "off" : "polite"));
 filter.addEventListener("input", refilter);
 pause.addEventListener("click", () => {
   paused = !paused;
