@@ -53,17 +53,27 @@ func (a *agreement) add(role string, e event) (fingerprint string, all bool) {
 	return e.Fingerprint, len(a.holders[key]) == len(roles)
 }
 
-// errTyped is returned for a typed line that says no member what to do.
-var errTyped = errors.New("type A: hello, B: hello or C: hello")
+// orders are what can be typed about one of the four.
+var orders = []string{"stop", "start", "restart"}
 
-// parseTyped reads a typed line as a member's name and its text: "A: hello".
-func parseTyped(line string) (role, text string, err error) {
-	role, text, ok := strings.Cut(line, ":")
-	role, text = strings.TrimSpace(role), strings.TrimSpace(text)
-	if !ok || text == "" || !slices.Contains(roles, role) {
+// errTyped is returned for a typed line that says nobody what to do.
+var errTyped = errors.New("type A: hello, B: hello or C: hello; or stop, start or restart and A, B, C or relay")
+
+// parseTyped reads a typed line as a member's name and its text ("A: hello"), or as an order and whom it is about
+// ("stop B").
+func parseTyped(line string) (who, text string, err error) {
+	if words := strings.Fields(line); len(words) == 2 && slices.Contains(orders, words[0]) {
+		if words[1] == relayName || slices.Contains(roles, words[1]) {
+			return words[0], words[1], nil
+		}
 		return "", "", errTyped
 	}
-	return role, text, nil
+	who, text, ok := strings.Cut(line, ":")
+	who, text = strings.TrimSpace(who), strings.TrimSpace(text)
+	if !ok || text == "" || !slices.Contains(roles, who) {
+		return "", "", errTyped
+	}
+	return who, text, nil
 }
 
 // sendLine is the line on a member's stdin that sends text.

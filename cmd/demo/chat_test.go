@@ -11,13 +11,16 @@ func TestTypedLines(t *testing.T) {
 		"A: hello":        {"A", "hello"},
 		"  B :x: y ":      {"B", "x: y"},
 		"C:/rekey please": {"C", "/rekey please"},
+		"stop B":          {"stop", "B"},
+		" restart  relay": {"restart", "relay"},
+		"A: stop B":       {"A", "stop B"},
 	} {
 		role, text, err := parseTyped(line)
 		if err != nil || role != want[0] || text != want[1] {
 			t.Errorf("%q: %q, %q, %v", line, role, text, err)
 		}
 	}
-	for _, line := range []string{"", "hello", "D: hello", "a: hello", "A:", "A:  ", ": hello"} {
+	for _, line := range []string{"", "hello", "D: hello", "a: hello", "A:", "A:  ", ": hello", "stop", "stop D", "stop relay now", "relay: hello", "go A"} {
 		if _, _, err := parseTyped(line); !errors.Is(err, errTyped) {
 			t.Errorf("%q: %v", line, err)
 		}

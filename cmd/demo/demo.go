@@ -7,18 +7,20 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"conclave/cmd/internal/web"
 	"conclave/pki/keystore"
 )
 
 const (
-	relayPatience = 30 * time.Second // until the relay node must serve
+	relayPatience = 30 * time.Second // until all four must serve
+	cleanTries    = 20               // to remove the temporary folder
+	cleanPause    = 100 * time.Millisecond
 	addressPrefix = "relay address: "
 )
 
@@ -26,29 +28,39 @@ const (
 type options struct {
 	home  string // "": a temporary one
 	group string // "": the home's only one
+	open  string // "auto" or "never"
 	keep  bool
 }
 
-// demo is one demonstration. Its fields are owned by run, except where they say otherwise.
+// demo is one demonstration. Its fields are owned by run and its loop, except where they say otherwise.
 type demo struct {
 	options
 	out     io.Writer
 	log     *slog.Logger
 	spawner *spawner
-	dir     string // temporary: binaries, logs and, without --home, the home
+	dir     string // temporary: binaries, logs, the browser's profile and, without --home, the home
+	bin     string // where the binaries are
 
-	relay   *process
-	members map[string]*process
-	lines   chan line // what all processes print; fed by their readers
-	agreed  agreement
+	parts   []*part // the relay node first
+	address string  // the relay node's, once known
+	screens screens
+	held    []string // lines that come after the four addresses
+
+	lines  chan line     // what all processes print; fed by their readers
+	ends   chan *part    // whose process has ended
+	over   chan struct{} // closed when nobody takes ends any more
+	agreed agreement
 }
 
-// line is one line of stdout of one process.
+// line is one line of stdout of one process, or of stderr when it is about a window.
 type line struct{ from, text string }
 
 // run starts everything, passes lines until ctx ends or one of the four does, and stops everything.
 func run(ctx context.Context, opts options, in io.Reader, out io.Writer, log *slog.Logger) (err error) {
-	d := &demo{options: opts, out: out, log: log, members: make(map[string]*process), lines: make(chan line)}
+	d := &demo{
+		options: opts, out: out, log: log, parts: newParts(),
+		lines: make(chan line), ends: make(chan *part), over: make(chan struct{}),
+	}
 	if d.dir, err = os.MkdirTemp("", "conclave-demo-"); err != nil {
 		return fmt.Errorf("making a temporary folder: %w", err)
 	}
@@ -59,42 +71,24 @@ func run(ctx context.Context, opts options, in io.Reader, out io.Writer, log *sl
 	d.spawner = newSpawner()
 	defer d.spawner.close()
 	defer d.stopAll()
+	defer d.screens.close()
 
-	if err := d.startAll(ctx); err != nil {
+	if err := d.prepare(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // asked to end while starting: not a failure
 		}
 		return err
 	}
-	return d.chat(ctx, in)
+	return d.loop(ctx, in)
 }
 
-// startAll makes the binaries and the group and starts the four processes.
-func (d *demo) startAll(ctx context.Context) error {
-	bin, err := binaries(ctx, d.spawner, filepath.Join(d.dir, "bin"), func(text string) { d.log.Info(text) })
+// prepare makes the binaries and the group.
+func (d *demo) prepare(ctx context.Context) (err error) {
+	d.bin, err = binaries(ctx, d.spawner, filepath.Join(d.dir, "bin"), func(text string) { d.log.Info(text) })
 	if err != nil {
 		return err
 	}
-	if err := d.ensureGroup(ctx, bin); err != nil {
-		return err
-	}
-	if d.relay, err = d.launch("relay", binary(bin, "relay"), "--listen", "/ip4/127.0.0.1/tcp/0"); err != nil {
-		return err
-	}
-	address, err := d.relayAddress(ctx)
-	if err != nil {
-		return err
-	}
-	for _, role := range roles {
-		d.members[role], err = d.launch(role, binary(bin, "node"), "--role", role, "--relay", address, "--ui", "json")
-		if err != nil {
-			return err
-		}
-	}
-	for _, p := range d.all() {
-		d.print(fmt.Sprintf("%-5s  %s", p.name, (&url.URL{Scheme: "file", Path: filepath.ToSlash(p.log)}).String()))
-	}
-	return nil
+	return d.ensureGroup(ctx, d.bin)
 }
 
 // ensureGroup makes a group with A, B and C where the home has none.
@@ -110,58 +104,70 @@ func (d *demo) ensureGroup(ctx context.Context, bin string) error {
 	return runProgram(ctx, d.spawner, "making the group", binary(bin, "ca"), args...)
 }
 
-// launch starts one of the four on this demo's home.
-func (d *demo) launch(name, program string, args ...string) (*process, error) {
-	args = append(args, "--home", d.home)
-	if d.group != "" {
-		args = append(args, "--group", d.group)
+// loop starts the relay node and does what each event asks for, until ctx ends, the windows are closed, or something fails.
+func (d *demo) loop(ctx context.Context, in io.Reader) error {
+	if err := d.start(d.part(relayName)); err != nil {
+		return err
 	}
-	hand := func(text string) { d.lines <- line{name, text} }
-	return launch(d.spawner, name, filepath.Join(d.dir, name+".log"), hand, program, args...)
-}
-
-// relayAddress waits until the relay node serves.
-func (d *demo) relayAddress(ctx context.Context) (string, error) {
 	patience := time.NewTimer(relayPatience)
 	defer patience.Stop()
-	for {
-		select {
-		case l := <-d.lines:
-			if address, ok := strings.CutPrefix(l.text, addressPrefix); ok {
-				return address, nil
-			}
-		case <-d.relay.ended:
-			return "", d.failure(d.relay)
-		case <-patience.C:
-			return "", fmt.Errorf("the relay node printed no address in %v", relayPatience)
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
-	}
-}
-
-// chat passes lines between the terminal and the members until ctx ends.
-func (d *demo) chat(ctx context.Context, in io.Reader) error {
 	typed := make(chan string)
-	go read(ctx, in, typed) // ends with ctx, or with the process where the input blocks for ever
-	for {
+	reading := false
+	for !d.closed() {
+		if d.address != "" && !reading { // what is typed earlier waits
+			reading = true
+			go read(ctx, in, typed) // ends with ctx, or with the process where the input blocks for ever
+		}
+		var err error
 		select {
 		case text := <-typed:
-			d.send(text)
+			d.typed(text)
 		case l := <-d.lines:
-			d.show(l)
-		case <-d.relay.ended:
-			return d.failure(d.relay)
-		case <-d.members["A"].ended:
-			return d.failure(d.members["A"])
-		case <-d.members["B"].ended:
-			return d.failure(d.members["B"])
-		case <-d.members["C"].ended:
-			return d.failure(d.members["C"])
+			err = d.take(l)
+		case p := <-d.ends:
+			err = d.ended(p)
+		case <-d.screens.patience:
+			d.look(true)
+		case <-d.screens.gone:
+			if d.browserEnded() {
+				return nil
+			}
+		case <-patience.C:
+			if d.screens.stage == waiting {
+				err = fmt.Errorf("the four did not start within %v", relayPatience)
+			}
 		case <-ctx.Done():
 			return nil
 		}
+		if err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// take does what a line of one of the four means.
+func (d *demo) take(l line) error {
+	if text, ok := strings.CutPrefix(l.text, web.AnnouncePrefix); ok {
+		err := d.part(l.from).announced(text)
+		d.look(false)
+		return err
+	}
+	if l.from != relayName {
+		d.show(l)
+		return nil
+	}
+	address, ok := strings.CutPrefix(l.text, addressPrefix)
+	if !ok || d.address != "" {
+		return nil
+	}
+	d.address = address
+	for _, role := range roles {
+		if err := d.start(d.part(role)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // read hands typed lines to typed until the input or ctx ends.
@@ -177,26 +183,28 @@ func read(ctx context.Context, in io.Reader, typed chan<- string) {
 	}
 }
 
-// send sends a typed line as the member that it names.
-func (d *demo) send(text string) {
+// typed sends a typed line as the member that it names, or does the order that it is.
+func (d *demo) typed(text string) {
 	if strings.TrimSpace(text) == "" {
 		return
 	}
-	role, text, err := parseTyped(text)
+	what, name, err := parseTyped(text)
+	switch {
+	case err != nil:
+	case slices.Contains(orders, what):
+		err = d.order(what, name)
+	case d.part(what).proc == nil:
+		err = fmt.Errorf("%s does not run; type \"start %s\"", what, what)
+	case !d.part(what).proc.say(sendLine(name)):
+		err = fmt.Errorf("%s does not read its input", what)
+	}
 	if err != nil {
 		d.log.Warn(err.Error())
-		return
-	}
-	if !d.members[role].say(sendLine(text)) {
-		d.log.Warn("the member does not read its input", "role", role)
 	}
 }
 
 // show prints what a line of a member means.
 func (d *demo) show(l line) {
-	if !slices.Contains(roles, l.from) {
-		return
-	}
 	e := parseEvent(l.text)
 	if fingerprint, all := d.agreed.add(l.from, e); all {
 		d.print("Final session key Kabc = " + fingerprint)
@@ -206,24 +214,19 @@ func (d *demo) show(l line) {
 	}
 }
 
+// print prints a line after the four addresses.
 func (d *demo) print(text string) {
+	if d.screens.stage != shown {
+		d.held = append(d.held, text)
+		return
+	}
+	d.write(text)
+}
+
+func (d *demo) write(text string) {
 	if _, err := fmt.Fprintln(d.out, text); err != nil {
 		d.log.Debug("the output is closed", "err", err)
 	}
-}
-
-// all returns the processes that were started, the relay node first.
-func (d *demo) all() []*process {
-	var started []*process
-	if d.relay != nil {
-		started = append(started, d.relay)
-	}
-	for _, role := range roles {
-		if p := d.members[role]; p != nil {
-			started = append(started, p)
-		}
-	}
-	return started
 }
 
 // failure is why a process that should have gone on ended, with the last line of its log.
@@ -240,31 +243,18 @@ func (d *demo) failure(p *process) error {
 	return fmt.Errorf("%s ended: %s", p.name, how)
 }
 
-// stopAll stops the members and then the relay node, so that they can still hand in what they have.
-func (d *demo) stopAll() {
-	started := d.all()
-	if len(started) == 0 {
-		return
-	}
-	quiet := make(chan struct{})
-	go func() { // lets the readers finish; ends below
-		defer close(quiet)
-		for range d.lines {
-		}
-	}()
-	stop(started[1:]...)
-	stop(started[0])
-	close(d.lines) // every reader has ended
-	<-quiet
-}
-
 // clean removes the temporary folder, or says where it is.
 func (d *demo) clean() error {
 	if d.keep {
 		d.log.Info("kept", "folder", d.dir)
 		return nil
 	}
-	if err := os.RemoveAll(d.dir); err != nil {
+	err := os.RemoveAll(d.dir)
+	for try := 0; err != nil && try < cleanTries; try++ { // a browser's last child may still be writing
+		time.Sleep(cleanPause)
+		err = os.RemoveAll(d.dir)
+	}
+	if err != nil {
 		return fmt.Errorf("removing the temporary folder: %w", err)
 	}
 	return nil

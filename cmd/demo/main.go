@@ -17,10 +17,11 @@ func newCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "A relay node and the members A, B and C on this machine",
 		Long: "Starts a relay node and the members A, B and C as separate processes with a group of their own, and passes lines\n" +
-			"between them and this terminal. Type \"A: hello\" to say hello as A; Ctrl-C ends everything.",
+			"between them and this terminal. Opens a window of each; type \"A: hello\" to say hello as A, \"stop B\", \"start B\" or\n" +
+			"\"restart relay\" to see how the others take it. Closing the windows or Ctrl-C ends everything.",
 		Args: cobra.NoArgs,
 	}
-	open := cmd.Flags().String("open", "auto", "auto or never: whether to open windows (there are none yet: both mean never)")
+	open := cmd.Flags().String("open", "auto", "auto or never: whether to open windows, or tabs where no browser of Chrome's family is, beside printing their addresses")
 	keep := cmd.Flags().Bool("keep", false, "keep the temporary folder with the logs and, without --home, the group")
 	lan := cmd.Flags().Bool("lan", false, "A, B and C by mDNS, without a relay node (comes later)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -32,7 +33,7 @@ func newCommand() *cobra.Command {
 				"leave --lan out")
 		}
 		env := cli.From(cmd.Context())
-		opts := options{group: env.Group, keep: *keep}
+		opts := options{group: env.Group, open: *open, keep: *keep}
 		if cmd.Flags().Changed("home") {
 			opts.home = env.Home
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"conclave/cmd/internal/web"
 )
 
 const (
@@ -40,17 +43,17 @@ func newSpawner() *spawner {
 	return s
 }
 
-// environment is this process's without the flags of Conclave's commands: what is meant for the demo is not meant for
+// environment removes the flags of Conclave's commands from an environment: what is meant for the demo is not meant for
 // the others too.
-func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "CONCLAVE_") })
+func environment(env []string) []string {
+	return slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "CONCLAVE_") })
 }
 
 // start starts cmd in a process group of its own, so that a Ctrl-C in the terminal reaches only this process, and ties
 // it to this process's life.
 func (s *spawner) start(cmd *exec.Cmd) error {
 	detach(cmd)
-	cmd.Env = environment()
+	cmd.Env = environment(cmd.Environ())
 	result := make(chan error)
 	s.jobs <- func() { result <- cmd.Start() }
 	return <-result
@@ -73,14 +76,16 @@ type process struct {
 	err   error         // how it ended; valid once ended is closed
 }
 
-// launch starts a process. Each line of its stdout goes to line and to the log file, its stderr to the log file.
+// launch starts a process. Each line of its stdout goes to line and to the log file; its stderr goes to the log file,
+// except for the lines about its window, which go to line alone: the addresses are nobody else's business.
 func launch(s *spawner, name, log string, line func(string), binary string, args ...string) (*process, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	cmd := exec.Command(binary, args...)
-	cmd.Stderr = file
+	stderr := &announcements{hand: line, rest: file}
+	cmd.Stderr = stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
@@ -106,9 +111,34 @@ func launch(s *spawner, name, log string, line func(string), binary string, args
 		close(p.mute)
 		p.err = cmd.Wait() // closes stdin, which ends a write that hangs
 		writer.Wait()
+		_, _ = file.Write(stderr.pending)
 		_ = file.Close()
 	}()
 	return p, nil
+}
+
+// announcements hands on the lines about a window and writes all others to rest.
+type announcements struct {
+	hand    func(string)
+	rest    io.Writer
+	pending []byte // the beginning of a line
+}
+
+// Write implements io.Writer.
+func (a *announcements) Write(data []byte) (int, error) {
+	a.pending = append(a.pending, data...)
+	for {
+		line, after, whole := bytes.Cut(a.pending, []byte("\n"))
+		if !whole && len(a.pending) < maxLine {
+			return len(data), nil
+		}
+		if text := string(line); strings.HasPrefix(text, web.AnnouncePrefix) {
+			a.hand(text)
+		} else if _, err := fmt.Fprintf(a.rest, "%s\n", line); err != nil {
+			return 0, err
+		}
+		a.pending = append([]byte(nil), after...)
+	}
 }
 
 // feed writes what say queues until the process has closed its stdout.

@@ -109,7 +109,7 @@ func (b *Browser) command(url string) (*exec.Cmd, error) {
 	cmd := exec.Command(b.cfg.Path, switches(b.cfg.Dir, url, os.Geteuid() == 0 && runtime.GOOS != "windows")...)
 	cmd.Stdout, cmd.Stderr = b.cfg.Output, b.cfg.Output
 	// What it writes beside the profile goes into the folder as well.
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "TMP="+tmp, "TEMP="+tmp)
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "TMP="+tmp, "TEMP="+tmp, "XDG_CACHE_HOME="+tmp, "BREAKPAD_DUMP_LOCATION="+tmp)
 	return cmd, nil
 }
 
