@@ -1,0 +1,201 @@
+package main
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var keyLine = regexp.MustCompile(`^Final session key Kabc = [0-9a-f]{16}$`)
+
+func hasKey(lines []string) bool { return slices.ContainsFunc(lines, keyLine.MatchString) }
+
+// TestPlain has A say something and end, and B show it.
+func TestPlain(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	b := p.start("B", "--ui", "plain")
+	b.until("a key", hasKey)
+	a := p.start("A", "--ui", "plain")
+	a.types("hello")
+	a.types("")
+	a.types("//quit is not a command here")
+	a.types("hostile \x1b[2J\x07\rtext\u202eesrever")
+	if err := a.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := a.wait(); code != 0 {
+		t.Fatalf("exit code %d at the end of input: %s", code, a.err.String())
+	}
+	b.prints("[A] hello")
+	b.prints("[A] /quit is not a command here")
+	b.until("the harmless form of a hostile text", func(lines []string) bool {
+		return slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "[A] hostile ") })
+	})
+	for _, line := range b.all() {
+		if strings.ContainsAny(line, "\x1b\x07\r\u202e") {
+			t.Errorf("a line holds a control character: %q", line)
+		}
+		if !keyLine.MatchString(line) && !strings.HasPrefix(line, "[A] ") {
+			t.Errorf("stdout carries a line that the contract does not list: %q", line)
+		}
+	}
+	b.types("/quit")
+	if code := b.wait(); code != 0 {
+		t.Errorf("exit code %d after /quit: %s", code, b.err.String())
+	}
+}
+
+// TestShowKey prints Kabc itself when it is asked for, the same at both, and never otherwise.
+func TestShowKey(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	a, b := p.start("A", "--ui", "plain", "--show-key"), p.start("B", "--ui", "json", "--show-key")
+	c := p.start("C", "--ui", "json")
+	full := func(lines []string) bool {
+		return slices.ContainsFunc(events(lines, "session_key"), func(e jsonEvent) bool { return len(e["contributors"].([]any)) == 3 })
+	}
+	b.until("a key of all", full)
+	c.until("a key of all", full)
+	for _, e := range events(b.all(), "session_key") {
+		if len(e["contributors"].([]any)) == 3 {
+			a.prints("Kabc = " + e["key"].(string))
+			a.prints("Final session key Kabc = " + e["fingerprint"].(string))
+		}
+	}
+	for _, e := range events(c.all(), "session_key") {
+		if _, there := e["key"]; there {
+			t.Error("a key was printed though nobody asked")
+		}
+	}
+}
+
+// TestJSON checks the members of each object that the contract names.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	a, b := p.start("A", "--ui", "json"), p.start("B", "--ui", "json", "--stay")
+	a.until("a session", func(l []string) bool { return len(events(l, "session_key")) > 0 })
+	b.until("a session", func(l []string) bool { return len(events(l, "session_key")) > 0 })
+	a.types(`{"send":"two\nlines"}`)
+	a.types(`{"sned":"x"}`)
+	a.types(`{"command":"who"}`)
+	b.until("the message", func(l []string) bool { return len(events(l, "message")) > 0 })
+	a.until("its delivery", func(l []string) bool {
+		return slices.ContainsFunc(events(l, "sent"), func(e jsonEvent) bool { return e["state"] == "delivered" })
+	})
+	a.until("who is there", func(l []string) bool { return len(events(l, "who")) > 0 })
+	a.until("the complaint", func(l []string) bool { return len(events(l, "error")) > 0 })
+	m := events(b.all(), "message")[0]
+	if m["from"] != "A" || m["text"] != "two\nlines" || m["id"] == "" {
+		t.Errorf("the message is %v", m)
+	}
+	if _, err := time.Parse(time.RFC3339Nano, m["sent"].(string)); err != nil {
+		t.Errorf("sent: %v", err)
+	}
+	var states []any
+	for _, e := range events(a.all(), "sent") {
+		if e["id"] == m["id"] && !slices.Contains(states, e["state"]) {
+			states = append(states, e["state"])
+		}
+	}
+	if !slices.Contains(states, "queued") || !slices.Contains(states, "relay") || states[0] != "queued" {
+		t.Errorf("the message went through %v", states)
+	}
+	for _, line := range a.all() {
+		if e := (jsonEvent{}); len(events([]string{line}, "session_key")) > 0 {
+			e = events([]string{line}, "session_key")[0]
+			for _, key := range []string{"epoch", "id", "fingerprint", "contributors", "time"} {
+				if _, there := e[key]; !there {
+					t.Errorf("session_key has no %q: %s", key, line)
+				}
+			}
+		}
+	}
+	before := len(events(b.all(), "session_key"))
+	a.types(`{"command":"rekey"}`)
+	b.until("another key", func(l []string) bool { return len(events(l, "session_key")) > before })
+	if err := b.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a.types(`{"send":"B stays after the end of its input"}`)
+	b.until("what comes later", func(l []string) bool { return len(events(l, "message")) > 1 })
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := b.wait(); code != 0 {
+		t.Errorf("exit code %d after SIGTERM: %s", code, b.err.String())
+	}
+}
+
+// TestKillAndRestart kills members without warning: nothing that was queued is lost and nothing is shown twice in a run.
+func TestKillAndRestart(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	a, b := p.start("A", "--ui", "json"), p.start("B", "--ui", "plain", "--stay")
+	b.until("a key", hasKey)
+	a.types(`{"send":"before the kill"}`)
+	b.prints("[A] before the kill")
+	b.kill()
+	a.types(`{"send":"while B was away"}`)
+	a.until("both messages to be stored", func(l []string) bool {
+		n := 0
+		for _, e := range events(l, "sent") {
+			if e["state"] == "relay" {
+				n++
+			}
+		}
+		return n >= 2
+	})
+	a.kill()
+	b = p.start("B", "--ui", "plain", "--stay")
+	b.prints("[A] while B was away")
+	a = p.start("A", "--ui", "json")
+	a.types(`{"send":"after the restart"}`)
+	b.prints("[A] after the restart")
+	for i, line := range b.all() {
+		if strings.HasPrefix(line, "[A]") && slices.Contains(b.all()[i+1:], line) {
+			t.Errorf("%q was shown twice", line)
+		}
+	}
+}
+
+// TestUnsentAtTheEnd ends the input while no relay node is there: the exit code says that something stayed, and the next
+// run sends it.
+func TestUnsentAtTheEnd(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	nowhere := "/ip4/127.0.0.1/tcp/1" + p.relay[strings.Index(p.relay, "/p2p/"):]
+	a := p.start("A", "--ui", "plain", "--relay", nowhere)
+	a.types("kept")
+	if err := a.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := a.wait(); code != 1 || !strings.Contains(a.err.String(), "node: error: some messages were not sent") {
+		t.Fatalf("exit code %d, %s", code, a.err.String())
+	}
+	b := p.start("B", "--ui", "plain", "--stay")
+	a = p.start("A", "--ui", "plain")
+	if err := a.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := a.wait(); code != 0 {
+		t.Fatalf("exit code %d in the next run: %s", code, a.err.String())
+	}
+	b.prints("[A] kept")
+}
+
+// TestRunsOnce refuses a second process for one member.
+func TestRunsOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	a := p.start("A", "--ui", "plain")
+	a.until("a key", hasKey)
+	again := p.start("A", "--ui", "plain")
+	if code := again.wait(); code != 1 || !strings.Contains(again.err.String(), "hint: this member runs already") {
+		t.Fatalf("exit code %d: %s", code, again.err.String())
+	}
+}
