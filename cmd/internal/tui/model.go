@@ -11,7 +11,6 @@ import (
 	"charm.land/bubbles/v2/key"
 	"charm.land/bubbles/v2/textarea"
 	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 )
 
@@ -94,7 +93,7 @@ func newInput() textarea.Model {
 // dress gives everything the theme's colours.
 func (m *model) dress() {
 	accent := m.theme.accent(m.cfg.Self)
-	state := textarea.StyleState{Prompt: accent, Placeholder: m.theme.soft, Selection: lipgloss.NewStyle().Reverse(true)}
+	state := textarea.StyleState{Prompt: accent, Placeholder: m.theme.soft, Selection: m.theme.chip(m.cfg.Self)}
 	m.input.SetStyles(textarea.Styles{Focused: state, Blurred: state, Cursor: textarea.CursorStyle{Shape: tea.CursorBar, Blink: true}})
 }
 

@@ -134,7 +134,7 @@ func (p *pane) end() { p.at, p.below, p.follow = p.last(), 0, true }
 // top moves to the oldest item.
 func (p *pane) top() {
 	if len(p.items) > 0 {
-		p.at, p.below = p.first, len(p.lines(p.first))-1
+		p.at, p.below, p.follow = p.first, len(p.lines(p.first))-1, false
 		p.settle()
 	}
 }
@@ -144,6 +144,7 @@ func (p *pane) up(n int) {
 	if len(p.items) == 0 {
 		return
 	}
+	p.follow = false
 	for n > 0 {
 		above := len(p.lines(p.at)) - 1 - p.below
 		if n <= above {

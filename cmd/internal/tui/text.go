@@ -14,7 +14,7 @@ func wrap(m ansi.Method, text string, width int) []string {
 		if len(text) <= width {
 			return []string{text}
 		}
-	} else if width < widest {
+	} else {
 		text = narrow(m, text, width)
 	}
 	var lines []string
@@ -28,7 +28,7 @@ func wrap(m ansi.Method, text string, width int) []string {
 			start, cells, space = i, 0, -1
 			continue
 		}
-		if cells+w > width {
+		for cells > 0 && cells+w > width {
 			if space > start {
 				lines = append(lines, strings.TrimRight(text[start:space], " "))
 				start, cells = space, cells-spaceCells
@@ -47,10 +47,7 @@ func wrap(m ansi.Method, text string, width int) []string {
 	return append(lines, text[start:])
 }
 
-// widest is a width that no character reaches, however many signs it is made of.
-const widest = 80
-
-// narrow replaces what is wider than a whole line.
+// narrow replaces characters that are wider than a whole line: one may be made of many wide signs.
 func narrow(m ansi.Method, text string, width int) string {
 	var b strings.Builder
 	for len(text) > 0 {

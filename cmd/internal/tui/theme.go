@@ -32,7 +32,7 @@ const (
 
 // theme is the styles for one ground, light or dark. The colours are those of the web windows.
 type theme struct {
-	accents                 [web.Accents]lipgloss.Style
+	accents, chips          [web.Accents]lipgloss.Style // a role's name, and on a ground of its colour
 	soft, warn, bad, strong lipgloss.Style
 }
 
@@ -63,12 +63,16 @@ func newTheme(dark bool) *theme {
 	}
 	for i, c := range accentColours {
 		t.accents[i] = lipgloss.NewStyle().Bold(true).Foreground(colour(c[0], c[1]))
+		t.chips[i] = t.accents[i].Reverse(true)
 	}
 	return t
 }
 
 // accent returns the style of a role's name.
 func (t *theme) accent(r wire.Role) lipgloss.Style { return t.accents[web.Accent(string(r))] }
+
+// chip returns the style of this member's own name in the status.
+func (t *theme) chip(r wire.Role) lipgloss.Style { return t.chips[web.Accent(string(r))] }
 
 // tone returns the style of a loudness.
 func (t *theme) tone(n tone) lipgloss.Style {

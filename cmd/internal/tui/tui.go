@@ -64,10 +64,13 @@ type eventsMsg []node.Event
 type closedMsg struct{}
 
 // Run shows the screen until the user leaves, the events end, or ctx ends. None of these is an error.
-func Run(ctx context.Context, cfg Config) error {
+func Run(ctx context.Context, cfg Config) error { return run(ctx, cfg) }
+
+func run(ctx context.Context, cfg Config, options ...tea.ProgramOption) error {
 	ctx, cancel := context.WithCancel(ctx)
 	m := newModel(ctx, cfg)
-	p := tea.NewProgram(m, tea.WithInput(cfg.In), tea.WithOutput(cfg.Out), tea.WithoutSignalHandler())
+	options = append(options, tea.WithInput(cfg.In), tea.WithOutput(cfg.Out), tea.WithoutSignalHandler())
+	p := tea.NewProgram(m, options...)
 	stop := context.AfterFunc(ctx, p.Quit)
 
 	var pumps sync.WaitGroup

@@ -87,6 +87,7 @@ func (m *model) View() tea.View {
 	v.AltScreen, v.ReportFocus = true, true
 	if c := m.input.Cursor(); c != nil {
 		c.Y += len(rows) - 1 - m.input.Height()
+		c.X = min(c.X, m.width-1)
 		if c.Y >= 0 {
 			v.Cursor = c
 		}
@@ -114,7 +115,9 @@ func (m *model) rows() []string {
 		rows = append(rows, cut(m.method, line, m.width))
 	}
 	rows = append(rows, m.lowerRule())
-	rows = append(rows, strings.Split(m.input.View(), "\n")...)
+	for line := range strings.SplitSeq(m.input.View(), "\n") {
+		rows = append(rows, cut(m.method, line, m.width))
+	}
 	return append(rows, cut(m.method, m.hint(), m.width))
 }
 
@@ -171,7 +174,7 @@ func (m *model) hint() string {
 // status is the first line: who, where, how connected, under which key. What does not fit is left out from the least to
 // the most telling; told is whether there was room for saying that all is encrypted.
 func (m *model) status() (line string, told bool) {
-	who := m.theme.accent(m.cfg.Self).Reverse(true).Render(" " + string(m.cfg.Self) + " ")
+	who := m.theme.chip(m.cfg.Self).Render(" " + string(m.cfg.Self) + " ")
 	group := m.theme.strong.Render(inert.Line(m.who.Group))
 	link, shortLink := m.linkWords()
 	key, shortKey := m.keyWords()
@@ -181,6 +184,7 @@ func (m *model) status() (line string, told bool) {
 		{who, group, shortLink, key},
 		{who, group, shortLink, shortKey},
 		{who, shortLink, shortKey},
+		{who, shortKey},
 	} {
 		line = strings.Join(parts, "  ")
 		if m.method.StringWidth(line) <= m.width {
