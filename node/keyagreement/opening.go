@@ -159,7 +159,9 @@ func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, b
 	}
 	m.limitEpochs(p.Opener)
 	e := m.newEpoch(wire.Signed.Marshal(s), s.Payload, p, v)
-	m.tellBehind(p.Number)
+	if best := m.best(true); best != nil && m.before(best, e) {
+		m.tellBehind()
+	}
 	e.answerAt = m.answerTime(e)
 	m.retryWaiting(func(w *waiting) bool { return w.epoch == e.id })
 	return e, true

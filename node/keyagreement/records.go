@@ -263,7 +263,7 @@ func (m *Machine) restoreSession(records map[string][]byte, e *epoch) {
 	}
 	s := &session{
 		transcript: wire.Transcript(f[0]), confirm: Secret{[32]byte(f[1])}, completed: readStamp(f[2]), superseded: readStamp(f[3]),
-		confirmation: f[4], noSend: f[5][0] == 1, erased: f[5][1] == 1, confirmed: map[wire.Role]bool{m.cfg.Self: true},
+		confirmation: f[4], restored: true, noSend: f[5][0] == 1, erased: f[5][1] == 1, confirmed: map[wire.Role]bool{m.cfg.Self: true},
 	}
 	for i := range e.parts {
 		m.restoreAnnouncement(e, i, f[6+i])

@@ -109,10 +109,10 @@ func (m *Machine) myTurn(e *epoch, p wire.Lack) bool {
 	return (index-(size-1)%others+others)%others < size
 }
 
-// tellBehind prepares to show the newest opening to a member that knows only an older one: the later the later in role
+// tellBehind prepares to show the newest opening because somebody knows only an older one: the later the later in role
 // order, so that one member does it.
-func (m *Machine) tellBehind(number uint64) {
-	if best := m.best(true); best != nil && number < best.opening.Number && m.tell.at.IsZero() {
+func (m *Machine) tellBehind() {
+	if m.tell.at.IsZero() {
 		m.tell.reset(m.now.Add(time.Duration(m.self) * m.cfg.Limits.Turn))
 	}
 }

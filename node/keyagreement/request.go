@@ -71,7 +71,7 @@ func (m *Machine) outrun() bool {
 	best := m.best(true)
 	for _, e := range m.order {
 		if e.session == nil && !e.split && e.roster == m.roster && e.lack.n > 1 && len(e.early) > 0 &&
-			(best == nil || best.opening.Number < e.opening.Number) {
+			(best == nil || m.before(e, best)) {
 			return true
 		}
 	}
@@ -164,8 +164,8 @@ func (m *Machine) onRequest(s wire.Signed, p wire.Request, w waiting) bool {
 		r.came, r.want = old.came, r.want || old.want // a repeat is no newcomer
 	}
 	m.requests[p.Role] = r
-	if p.Want {
-		m.tellBehind(p.Known)
+	if best := m.best(true); p.Want && best != nil && p.Known < best.opening.Number {
+		m.tellBehind()
 	}
 	return true
 }

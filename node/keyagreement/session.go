@@ -16,6 +16,7 @@ type session struct {
 	confirmed    map[wire.Role]bool
 	repeat       timer // of the own confirmation
 	noSend       bool  // from an old disk: read only
+	restored     bool  // completed before this start: nobody waits for confirmations again
 	erased       bool  // the shares are gone
 	superseded   time.Time
 }
@@ -153,8 +154,8 @@ func (m *Machine) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) 
 		m.contradiction(e, p)
 		return true
 	}
-	if !m.takeConfirmation(e, p) {
-		m.tellBehind(e.opening.Number) // a repeat: perhaps it knows of nothing newer
+	if best := m.best(true); !m.takeConfirmation(e, p) && best != nil && m.before(best, e) {
+		m.tellBehind() // a repeat: perhaps it knows of nothing newer
 	}
 	return true
 }

@@ -312,6 +312,9 @@ func (w *world) mustRead() {
 		for _, s := range w.oracle.said {
 			session := w.oracle.keys[s.t]
 			from := w.byRole[s.from]
+			if kind := w.byRole[w.oracle.openerOf(session.ID)].cheat; kind == storming || kind == mute {
+				continue // of its many openings only the last few are kept
+			}
 			if from.gone || from.wiped >= s.at || w.oracle.split[session.ID] || !inRoster(w.roster, s.from) {
 				continue
 			}

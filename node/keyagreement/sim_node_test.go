@@ -65,7 +65,7 @@ func (n *node) input(in Input) {
 	}
 	before := n.w.oracle.before(n)
 	out := n.m.Step(n.clock(), in)
-	if len(out) > 0 {
+	if tracing && len(out) > 0 {
 		n.trace(fmt.Sprintf("%T", in), out)
 	}
 	n.w.oracle.after(n, in, before, out)

@@ -25,6 +25,7 @@ type oracle struct {
 	contribs  map[wire.EpochID]int
 	silent    map[wire.Role]int // notes about silence
 	opened    int
+	by        map[wire.EpochID]wire.Role             // who opened what was completed
 	removed   map[wire.Role]bool                     // ever
 	known     map[wire.Role]map[wire.RosterHash]bool // rosters a member's machine has had
 	first     time.Duration                          // opening
@@ -51,7 +52,7 @@ func (o *oracle) init() {
 		instances: map[wire.Role][]wire.Instance{}, maxStart: map[wire.Role]map[wire.Transcript]int{},
 		behind: map[wire.Role]map[wire.Transcript]bool{}, split: map[wire.EpochID]bool{},
 		last: map[wire.Role]map[wire.Role]time.Duration{}, lastAny: map[wire.Role]time.Duration{},
-		contribs: map[wire.EpochID]int{}, silent: map[wire.Role]int{}, removed: map[wire.Role]bool{}, known: map[wire.Role]map[wire.RosterHash]bool{},
+		contribs: map[wire.EpochID]int{}, silent: map[wire.Role]int{}, removed: map[wire.Role]bool{}, by: map[wire.EpochID]wire.Role{}, known: map[wire.Role]map[wire.RosterHash]bool{},
 	}
 }
 
@@ -221,6 +222,9 @@ func (o *oracle) completed(n *node, s Session) {
 		}
 	} else if n.cheat == honest {
 		o.keys[s.Transcript] = s
+	}
+	if e := n.m.epochs[s.ID]; e != nil {
+		o.by[s.ID] = e.opening.Opener
 	}
 	if o.readers[s.Transcript] == nil {
 		o.readers[s.Transcript] = map[wire.Role]time.Duration{}
@@ -400,3 +404,6 @@ func (m *Machine) hasOther(e *epoch) bool {
 	}
 	return false
 }
+
+// openerOf names who opened a completed epoch.
+func (o *oracle) openerOf(id wire.EpochID) wire.Role { return o.by[id] }

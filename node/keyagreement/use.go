@@ -26,7 +26,7 @@ func (m *Machine) eligible(e *epoch) bool {
 
 // ready tells whether a session may be used already: all of S have confirmed, or it has been here for a while.
 func (m *Machine) ready(e *epoch) bool {
-	if e.contributorsConfirmed() && m.bites(ruleAllConfirmed) {
+	if e.session.restored || e.contributorsConfirmed() && m.bites(ruleAllConfirmed) {
 		return true
 	}
 	return m.reached(e.session.completed.Add(m.cfg.Limits.UseAfter)) && (e.contributorsConfirmed() || m.bites(ruleUseAfter))
