@@ -144,8 +144,8 @@ type refusal struct {
 var (
 	foreignHost   = refusal{http.StatusMisdirectedRequest, "This window is not served under that name."}
 	foreignOrigin = refusal{http.StatusForbidden, "Another page led here. Copy the address that the program printed into the address bar."}
-	noCookie      = refusal{http.StatusForbidden, "This window opens with the address that the program printed when it started."}
-	usedToken     = refusal{http.StatusForbidden, "This address has been used: it opens the window once. The program gives a fresh one when it starts."}
+	noCookie      = refusal{http.StatusForbidden, "This window opens with the address that the program printed last."}
+	usedToken     = refusal{http.StatusForbidden, "This address has been used: each opens the window once. The program has printed a fresh one."}
 )
 
 // deny refuses a request in plain words, which say nothing that helps a stranger.
