@@ -9,6 +9,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"hash"
+	"slices"
 )
 
 // Overhead is what [Cipher.Seal] adds to a plaintext: an IV of 16 bytes and a MAC of 32.
@@ -34,16 +35,14 @@ func NewCipher(aesKey [32]byte, macKey [32]byte) *Cipher {
 	return &Cipher{block: block, mac: hmac.New(sha256.New, macKey[:])}
 }
 
-// Seal appends IV (16) ‖ ciphertext ‖ MAC (32) to dst and returns the longer slice. It allocates nothing of its own
-// where dst has room, apart from the CTR stream.
+// Seal appends IV (16) ‖ ciphertext ‖ MAC (32) to dst and returns the longer slice. Where dst has room it allocates
+// nothing but the CTR stream.
 func (c *Cipher) Seal(dst, plaintext []byte) []byte {
 	start := len(dst)
-	var iv [aes.BlockSize]byte
-	_, _ = rand.Read(iv[:]) // never fails: it ends the program instead
-	dst = append(dst, iv[:]...)
-	dst = append(dst, plaintext...)
-	body := dst[start+aes.BlockSize:]
-	cipher.NewCTR(c.block, dst[start:start+aes.BlockSize]).XORKeyStream(body, body)
+	dst = slices.Grow(dst, Overhead+len(plaintext))[:start+aes.BlockSize+len(plaintext)]
+	iv, body := dst[start:start+aes.BlockSize], dst[start+aes.BlockSize:]
+	_, _ = rand.Read(iv) // never fails: it ends the program instead
+	cipher.NewCTR(c.block, iv).XORKeyStream(body, plaintext)
 	c.mac.Reset()
 	c.mac.Write(dst[start:])
 	return c.mac.Sum(dst)
@@ -60,8 +59,9 @@ func (c *Cipher) Open(dst, sealed []byte) ([]byte, error) {
 	if subtle.ConstantTimeCompare(c.mac.Sum(c.sum[:0]), sum) != 1 {
 		return nil, ErrOpen
 	}
+	iv, text := body[:aes.BlockSize], body[aes.BlockSize:]
 	start := len(dst)
-	dst = append(dst, body[aes.BlockSize:]...)
-	cipher.NewCTR(c.block, body[:aes.BlockSize]).XORKeyStream(dst[start:], dst[start:])
+	dst = slices.Grow(dst, len(text))[:start+len(text)]
+	cipher.NewCTR(c.block, iv).XORKeyStream(dst[start:], text)
 	return dst, nil
 }
