@@ -182,8 +182,12 @@ func (p *parts) signed(item []byte) {
 	p.next(name, len(item), false)
 }
 
-// mail is an envelope with a share, or a message of key agreement.
+// mail is an envelope with a share, or a control batch.
 func (p *parts) mail() {
+	if _, err := wire.ParseBatch(p.data); err == nil {
+		p.batch()
+		return
+	}
 	s, err := wire.UnmarshalSigned(p.data)
 	if err != nil || s.Type != wire.SignedEnvelope {
 		p.signed(p.data)

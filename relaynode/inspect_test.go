@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"conclave/overlay"
+	"conclave/overlay/batch"
 	"conclave/overlay/wire"
 	"conclave/pki/pkitest"
 )
@@ -83,6 +85,7 @@ func TestPartsCoverEveryByte(t *testing.T) {
 		{"frames", Held{Data: signed(t, g, "A", message, message)}, "message", 2 * (len(message) - wire.FrameOverhead)},
 		{"share", Held{Data: envelope, To: "B"}, "share, under the RSA key of B", len(sealed)},
 		{"control mail", Held{Data: control, To: "B"}, "", 0},
+		{"control batch as mail", Held{Data: controlBatch(t, g, control), To: "B"}, "", 0},
 		{"nonsense mail", Held{Data: []byte("nonsense"), To: "B"}, "", 0},
 		{"nonsense batch", Held{Data: []byte("nonsense")}, "", 0},
 		{"nothing", Held{}, "", 0},
@@ -106,6 +109,20 @@ func TestPartsCoverEveryByte(t *testing.T) {
 			}
 		})
 	}
+}
+
+// controlBatch is a batch with a message of key agreement, by A.
+func controlBatch(t *testing.T, g *pkitest.Group, item []byte) []byte {
+	t.Helper()
+	b, err := batch.Sign(g.Member("A").Identity, overlay.Topic(g.Group.ID), wire.BatchControl, [][]byte{item})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := Held{Data: b, To: "B"}
+	if parts := held.Parts(); len(parts) != 7 || parts[5].Name != "request, signed, readable" {
+		t.Errorf("its parts are %+v", parts)
+	}
+	return b
 }
 
 // Circuits are counted while they are open, and so is what goes through them.

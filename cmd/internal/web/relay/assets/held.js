@@ -89,7 +89,7 @@ async function open(h, body) {
 
 function facts(h) {
   return el("dl", { class: "facts" }, [
-    ["What it knows", el("span", {}, roleName(h.from), h.to ? [" left it for ", roleName(h.to)] : " sent it to the group", ", ", clock(h.time), `, by the ${h.way}`)],
+    ["What it knows", el("span", {}, roleName(h.from), h.to ? [" left it for ", roleName(h.to)] : " sent it to the group", ", ", clock(h.time), h.way === "topic" ? ", over the topic" : ", over its session")],
     ["Size", `${h.size.toLocaleString()} bytes, of which ${h.sealed.toLocaleString()} only members can read`],
     ["Hash", el("span", { class: "mono" }, h.id)],
   ].map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
