@@ -71,9 +71,10 @@ func TestRandomDrops(t *testing.T) {
 	on.Store(true)
 	want := make(map[string][]string)
 	for role, p := range people {
-		want[role] = numbered("from "+role, 150)
+		texts := numbered("from "+role, 150)
+		want[role] = texts
 		go func() {
-			for i, text := range want[role] {
+			for i, text := range texts {
 				if _, err := p.run.node.SendWait(context.Background(), text); err != nil {
 					t.Errorf("%s sends: %v", role, err)
 				}
