@@ -1,13 +1,12 @@
 package keyagreement
 
 import (
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"fmt"
 	"testing"
 	"time"
 
+	"conclave/overlay/baseline"
 	"conclave/overlay/wire"
 )
 
@@ -19,13 +18,19 @@ func BenchmarkAgreement(b *testing.B) {
 	keys := testKeys(b, 2)
 	for _, n := range []int{3, 10, 50} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			everybody, label := make([]*rsa.PrivateKey, n), make([]byte, 128)
+			for i := range everybody {
+				everybody[i] = keys[i%len(keys)]
+			}
 			var agreed, alone time.Duration
 			for b.Loop() {
 				start := time.Now()
 				agreeAll(b, keys, n)
 				agreed += time.Since(start)
 				start = time.Now()
-				rsaAlone(b, keys, n)
+				if err := baseline.RSARound(everybody, 64, label); err != nil {
+					b.Fatal(err)
+				}
 				alone += time.Since(start)
 			}
 			b.ReportMetric(float64(agreed.Milliseconds())/float64(b.N), "ms/agreement")
@@ -58,19 +63,4 @@ func agreeAll(b *testing.B, keys []*rsa.PrivateKey, n int) {
 	}
 	p.settle()
 	p.agree(roles...)
-}
-
-// rsaAlone does the RSA operations of n members and nothing else.
-func rsaAlone(b *testing.B, keys []*rsa.PrivateKey, n int) {
-	plain, label := make([]byte, 64), make([]byte, 128)
-	for i := range n * (n - 1) {
-		key := keys[i%len(keys)]
-		c, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, &key.PublicKey, plain, label)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := rsa.DecryptOAEP(sha256.New(), nil, key, c, label); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

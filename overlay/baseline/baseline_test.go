@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,6 +109,21 @@ func TestInterleaveTakesTurns(t *testing.T) {
 	}
 	if turns != "a0 b0 a1 b1 " {
 		t.Fatalf("turns: %s", turns)
+	}
+}
+
+func TestPerSecondCountsCalls(t *testing.T) {
+	var calls atomic.Int64
+	rate, err := baseline.PerSecond(3, 20*time.Millisecond, func(int, int) error {
+		calls.Add(1)
+		return nil
+	})
+	if most := float64(calls.Load()) / 0.02; err != nil || rate <= 0 || rate > most {
+		t.Fatalf("%v a second, at most %v; %v", rate, most, err)
+	}
+	stop := errors.New("enough")
+	if _, err := baseline.PerSecond(3, time.Hour, func(int, int) error { return stop }); !errors.Is(err, stop) {
+		t.Fatal(err)
 	}
 }
 

@@ -8,7 +8,7 @@
 //   - [Log]: one fsynced append per record, for the mailbox;
 //   - [RSARound]: the RSA operations of an all-to-all share round alone, for key agreement;
 //   - [Star]: raw gossipsub, unsigned, around one hub over TCP, for latency, throughput and memory;
-//   - [Latencies] and [Interleave]: what the benchmarks need to compare two sides fairly.
+//   - [Latencies], [Interleave] and [PerSecond]: what the benchmarks need to compare two sides fairly.
 //
 // Nothing here is safe to build on: Cipher uses one key for ever, Star admits everybody. Only
 // tests and benchmarks may import this package, from any package of the module; a house test holds them to it.

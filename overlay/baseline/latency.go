@@ -3,7 +3,10 @@ package baseline
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Latencies collects durations and answers for their quantiles. The zero value is ready and safe for concurrent use.
@@ -55,4 +58,25 @@ func Interleave(rounds int, sides ...func(round int) error) error {
 		}
 	}
 	return nil
+}
+
+// PerSecond has a number of writers call write, each with its own number and the number of its call, until d has passed,
+// and returns how many calls a second returned. A writer stops at its first error.
+func PerSecond(writers int, d time.Duration, write func(writer, call int) error) (float64, error) {
+	var done atomic.Int64
+	var group errgroup.Group
+	begin := time.Now()
+	for w := range writers {
+		group.Go(func() error {
+			for call := 0; time.Since(begin) < d; call++ {
+				if err := write(w, call); err != nil {
+					return err
+				}
+				done.Add(1)
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return float64(done.Load()) / time.Since(begin).Seconds(), err
 }

@@ -4,15 +4,13 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"conclave/overlay/baseline"
 	"conclave/overlay/wire"
 	"conclave/relaynode/backlog"
 )
@@ -40,45 +38,26 @@ func BenchmarkAppend(b *testing.B) {
 		return err
 	})
 
-	file, err := os.Create(filepath.Join(b.TempDir(), "append"))
+	log, err := baseline.OpenLog(filepath.Join(b.TempDir(), "append"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer file.Close()
-	var mu sync.Mutex
-	baseline := perSecond(b, func(int, int) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if _, err := file.Write(make([]byte, benchBatch)); err != nil {
-			return err
-		}
-		return file.Sync()
-	})
+	defer log.Close()
+	appended := perSecond(b, func(int, int) error { return log.Append(make([]byte, benchBatch)) })
 	b.ReportMetric(ours, "appends/s")
-	b.ReportMetric(baseline, "fsynced-appends/s")
-	b.ReportMetric(ours/baseline, "times-baseline")
+	b.ReportMetric(appended, "fsynced-appends/s")
+	b.ReportMetric(ours/appended, "times-baseline")
 	stats := db.Stats()
 	b.ReportMetric(float64(stats.Writes)/float64(stats.Groups), "writes/commit")
 	b.ReportMetric(0, "ns/op")
 }
 
-// perSecond has all writers call write for two seconds and returns how many calls a second were done.
+// perSecond returns how many calls of write a second the writers get done.
 func perSecond(b *testing.B, write func(writer, n int) error) float64 {
 	b.Helper()
-	var done atomic.Int64
-	begin := time.Now()
-	var wg sync.WaitGroup
-	for w := range benchWriters {
-		wg.Go(func() {
-			for n := 0; time.Since(begin) < 2*time.Second; n++ {
-				if err := write(w, n); err != nil {
-					b.Error(err)
-					return
-				}
-				done.Add(1)
-			}
-		})
+	rate, err := baseline.PerSecond(benchWriters, 2*time.Second, write)
+	if err != nil {
+		b.Fatal(err)
 	}
-	wg.Wait()
-	return float64(done.Load()) / time.Since(begin).Seconds()
+	return rate
 }
