@@ -56,6 +56,7 @@ type Tab struct {
 	home     string   // the origin that the page may ask; guarded by mu
 	problems []string // guarded by mu
 	asked    bool     // guarded by mu
+	down     bool     // guarded by mu
 }
 
 // NewTab starts a browser that ends with the test, or skips the test.
@@ -72,11 +73,23 @@ func NewTab(t testing.TB) *Tab {
 		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
+	return open(t, ctx)
+}
+
+// Another opens another page in the browser of this one, as the windows of one profile are.
+func (tab *Tab) Another() *Tab {
+	tab.t.Helper()
+	return open(tab.t, tab.Context)
+}
+
+// open opens a page in a browser, which is started if there is none yet.
+func open(t testing.TB, browser context.Context) *Tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)
 	tab := &Tab{t: t, Context: ctx}
 	if err := chromedp.Listen(ctx, tab.note); err != nil {
-		t.Fatalf("starting %s: %v", path, err)
+		t.Fatalf("opening a page: %v", err)
 	}
 	tab.Do(enable(cdplog.Enable), chromedp.EmulateViewport(1280, 800))
 	t.Cleanup(func() {
@@ -106,6 +119,9 @@ func (tab *Tab) note(ev any) {
 			tab.problem("console.%s: %s", ev.Type, text(ev.Args))
 		}
 	case *cdplog.EventEntryAdded:
+		if tab.isDown() && ev.Entry.Source == cdplog.EntrySourceNetwork {
+			return
+		}
 		if ev.Entry.Level == cdplog.EntryLevelError || ev.Entry.Level == cdplog.EntryLevelWarning {
 			tab.problem("%s %s: %s %s", ev.Entry.Source, ev.Entry.Level, ev.Entry.Text, ev.Entry.URL)
 		}
@@ -139,6 +155,19 @@ func (tab *Tab) problem(format string, args ...any) {
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
 	tab.problems = append(tab.problems, fmt.Sprintf(format, args...))
+}
+
+// Down says whether the window's process is down: requests that fail are then no problem.
+func (tab *Tab) Down(is bool) {
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	tab.down = is
+}
+
+func (tab *Tab) isDown() bool {
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	return tab.down
 }
 
 // Problems returns what happened so far that must not, and forgets it.
@@ -191,7 +220,7 @@ func (tab *Tab) Until(js string) {
 	tab.t.Helper()
 	for deadline := time.Now().Add(patience); !Eval[bool](tab, "Boolean("+js+")"); {
 		if time.Now().After(deadline) {
-			tab.t.Fatalf("it never holds: %s", js)
+			tab.t.Fatalf("it never holds: %s; the page says:\n%s", js, Eval[string](tab, "document.body.innerText"))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

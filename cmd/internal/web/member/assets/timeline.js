@@ -138,7 +138,7 @@ export class Timeline {
 
   markFresh() {
     this.unmark();
-    this.fresh = el("li", { class: "fresh", role: "separator" }, "New messages");
+    this.fresh = el("li", { class: "fresh" }, "New messages");
     const chunk = this.list.lastElementChild;
     if (chunk) chunk.append(this.fresh);
   }
@@ -368,7 +368,7 @@ function decorate(li, before) {
   const at = new Date(li.dataset.time);
   const then = before ? new Date(before.dataset.time) : null;
   if (!then || then.toDateString() !== at.toDateString()) {
-    return el("li", { class: "day", role: "separator" }, day(at));
+    return el("li", { class: "day" }, day(at));
   }
   if (li.dataset.from && before.dataset.from === li.dataset.from && at - then < together) li.classList.add("follow");
   return null;
