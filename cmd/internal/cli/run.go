@@ -140,7 +140,7 @@ func parseLevel(s string) (slog.Level, error) {
 // console returns a log handler: coloured on a terminal, key=value lines elsewhere.
 func console(w io.Writer, level slog.Leveler) slog.Handler {
 	if f, ok := w.(*os.File); ok && IsTerminal(f) && os.Getenv("NO_COLOR") == "" {
-		return tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: "15:04:05.000"})
+		return tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: "15:04:05.000"})
 	}
 	return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
 }

@@ -49,9 +49,12 @@ func describe(w node.Who, now time.Time) []string {
 	return lines
 }
 
+// unconfirmed is said of a member that has not proved to hold the key, as far as this one knows.
+const unconfirmed = "unconfirmed"
+
 // memberWords says where a member is and whether it has the key.
 func memberWords(w node.Who, m node.MemberStatus) (presence, has string) {
-	has = "no key yet"
+	has = unconfirmed
 	if m.Confirmed {
 		has = "has the key"
 	}

@@ -5,7 +5,7 @@
 //	── Sunday, 22 November 2026 ──                                          │ Members
 //	20:53     Final session key Kabc = 3f9a0c12ab34cd56 (epoch …)           │ ● A   relay   has the key
 //	20:53  A  good evening                                                  │ ● B   you     has the key
-//	20:54  B  hello                            ◐ at the relay node          │ ○ C   away    no key yet
+//	20:54  B  hello                            ◐ at the relay node          │ ○ C   away    unconfirmed
 //	──────────────────────────────────────────────────────────────────────────────────────────────
 //	› a line that is being typed
 //	Enter sends · Alt+Enter new line · PgUp PgDn scroll · F2 what is happening · /help

@@ -48,7 +48,7 @@ func (m *model) tellAt(at time.Time, loud tone, lines ...string) {
 
 // trace puts a line into the view of what is happening.
 func (m *model) trace(at time.Time, loud tone, word, format string, args ...any) {
-	m.put(&m.panes[eventsView], &quiet{at: at, text: []string{inert.Line(fmt.Sprintf(format, args...))}, loud: loud, word: word})
+	m.put(&m.panes[eventsView], &quiet{at: at, text: inert.Lines(fmt.Sprintf(format, args...)), loud: loud, word: word})
 }
 
 // log shows what was logged.
@@ -250,7 +250,7 @@ func (m *model) link(e node.Link) {
 		m.tellAt(e.Time, softTone, "connected to the relay node")
 	case e.State == node.Down && m.linked:
 		m.linked = false
-		m.tellAt(e.Time, warnTone, "the relay node is not reached any more"+reason+"; messages wait and go out later")
+		m.tellAt(e.Time, warnTone, "the relay node is not reached any more: messages wait and go out later (F2 shows why)")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image/color"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ func TestStatusSaysWhoAndHow(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 110, 24)
 	b.shows(" B   local  ● connected by relay node  epoch 1795380805123  Kabc 3f9a0c12ab34cd56  end-to-end encrypted")
-	b.shows("● A  relay   ◆ has the key", "● B  you     ◆ has the key", "○ C  away    ◇ no key yet")
+	b.shows("● A  relay   ◆ has the key", "● B  you     ◆ has the key", "○ C  away    ◇ unconfirmed")
 	b.send(tea.WindowSizeMsg{Width: 80, Height: 24})
 	b.shows("epoch 1795380805123  Kabc 3f9a0c12ab34cd56", "end-to-end encrypted")
 	b.send(tea.WindowSizeMsg{Width: 60, Height: 24})
@@ -82,9 +83,12 @@ func TestLinkChangesAreToldOnce(t *testing.T) {
 	}
 	b.hides("not reached")
 	b.events(link(node.Ready), link(node.Down), link(node.Connecting), link(node.Down))
-	if n := strings.Count(strings.Join(b.rows(), "\n"), "not reached any more: connection refused"); n != 1 {
+	if n := strings.Count(strings.Join(b.rows(), "\n"), "not reached any more"); n != 1 {
 		t.Errorf("the loss of the relay node is told %d times", n)
 	}
+	b.hides("connection refused")
+	b.keys("f2")
+	b.shows("down: connection refused")
 }
 
 func TestTypingIsNotDisturbed(t *testing.T) {
@@ -117,7 +121,7 @@ func TestLinesAndCommands(t *testing.T) {
 		t.Errorf("/rekey asked %d times", b.node.rekeys)
 	}
 	b.keys("/who", "enter")
-	b.shows("B in group local, roster version 1, epoch 1795380805123", "C: away, no key yet")
+	b.shows("B in group local, roster version 1, epoch 1795380805123", "C: away, unconfirmed")
 	b.keys("/ver")
 	b.shows("/verify · Tab completes")
 	b.keys("tab", "enter")
@@ -255,4 +259,19 @@ func TestLongNamesStandAlone(t *testing.T) {
 	long := wire.Role("a-name-of-32-bytes-is-the-longest")[:32]
 	b.events(from(long, 1, "hi"))
 	b.shows(fmt.Sprintf("%s  %s", at(1).Time.Local().Format("15:04"), long), "  hi")
+}
+
+func TestColoursFollowTheGround(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 100, 24)
+	b.events(from("A", 1, "hello"))
+	dark := b.m.View().Content
+	b.send(tea.BackgroundColorMsg{Color: color.White})
+	light := b.m.View().Content
+	if dark == light || ansi.Strip(dark) != ansi.Strip(light) {
+		t.Errorf("on a light ground the screen is %q", light)
+	}
+	if b.m.theme.accent("A").Render("x") == b.m.theme.accent("B").Render("x") {
+		t.Error("A and B have one colour")
+	}
 }

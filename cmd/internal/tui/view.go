@@ -50,7 +50,7 @@ func (m *model) names() int {
 func (m *model) side() bool { return m.view == chatView && m.width >= sideFrom }
 
 func (m *model) sideWidth() int {
-	return 2 + 2 + m.names() + 2 + len("direct") + 2 + 2 + len("no key yet")
+	return 2 + 2 + m.names() + 2 + len("direct") + 2 + 2 + len(unconfirmed)
 }
 
 func (m *model) bodyWidth() int {
