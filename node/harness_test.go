@@ -254,15 +254,15 @@ func all[E Event](events []Event) []E {
 	return out
 }
 
-// key waits until this member uses a session to which exactly these contributed, and returns its fingerprint.
-func (p *person) key(contributors ...wire.Role) (fingerprint string) {
+// key waits until this member uses a session to which exactly these contributed.
+func (p *person) key(contributors ...wire.Role) (k SessionKey) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("a key of %v", contributors), func(events []Event) bool {
-		k, ok := present(events)
-		fingerprint = k.Fingerprint
+		var ok bool
+		k, ok = present(events)
 		return ok && slices.Equal(k.Contributors, contributors)
 	})
-	return fingerprint
+	return k
 }
 
 func (p *person) send(text string) wire.MessageID {
@@ -310,17 +310,36 @@ func (p *person) state(id wire.MessageID, s State) {
 	})
 }
 
-// agree waits until all use one session to which these contributed.
+// agree waits until all use one session to which these contributed. On the way they may use others.
 func agree(t *testing.T, contributors []wire.Role, people ...*person) (fingerprint string) {
 	t.Helper()
-	fingerprint = people[0].key(contributors...)
-	for _, p := range people[1:] {
-		p.until(fmt.Sprintf("the key %s of %v, which %s has", fingerprint, contributors, people[0].role), func(events []Event) bool {
-			k, ok := present(events)
-			return ok && k.Fingerprint == fingerprint
-		})
+	for {
+		best := people[0].key(contributors...)
+		for _, p := range people {
+			if k := p.now(); k.Epoch > best.Epoch {
+				best = k
+			}
+		}
+		same := slices.Equal(best.Contributors, contributors)
+		for _, p := range people {
+			p.until(fmt.Sprintf("epoch %d or a later one", best.Epoch), func(events []Event) bool {
+				k, ok := present(events)
+				return ok && k.Epoch >= best.Epoch
+			})
+			same = same && p.now().Transcript == best.Transcript
+		}
+		if same {
+			return best.Fingerprint
+		}
 	}
-	return fingerprint
+}
+
+// now returns the session that is used, or the zero value.
+func (p *person) now() SessionKey {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k, _ := present(p.events)
+	return k
 }
 
 // present returns the session that is used.

@@ -74,8 +74,8 @@ func TestRestartAlone(t *testing.T) {
 		p.leave()
 	}
 	a = w.join("A")
-	if got := a.key(abc...); got != before {
-		t.Fatalf("A resumed %s, had %s", got, before)
+	if got := a.key(abc...); got.Transcript != before.Transcript || !got.Resumed {
+		t.Fatalf("A has %+v, had %+v", got, before)
 	}
 	id := a.send("nobody is here")
 	a.state(id, Relayed)
