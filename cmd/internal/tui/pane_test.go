@@ -29,7 +29,7 @@ func (w words) lines(l layout) (lines []string) {
 // TestPaneIsAWindow holds the pane against a list of all its lines.
 func TestPaneIsAWindow(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(50) {
+	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a schedule of a test
 		p, th := newPane(), newTheme(true)
 		l := layout{width: 11, method: ansi.GraphemeWidth, theme: th}
