@@ -153,7 +153,7 @@ export class Drawer {
   live() {
     return [
       el("p", { class: "soft small intro" }, "Everything this member does, newest first. No secret is shown here."),
-      el("ol", { class: "steps", role: "log", "aria-live": "off", "aria-label": "Steps" }, this.data.trace.map(stepRow)),
+      el("ol", { class: "steps", "aria-label": "Steps" }, this.data.trace.map(stepRow)),
     ];
   }
 
