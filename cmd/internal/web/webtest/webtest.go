@@ -226,12 +226,12 @@ func (tab *Tab) Until(js string) {
 	}
 }
 
-// Look sets the size of the window and its colours: "light" or "dark".
+// Look sets the size of the window and its colours: "light" or "dark". Nothing moves, so that pictures are of what stays.
 func (tab *Tab) Look(width, height int64, scheme string) {
 	tab.t.Helper()
 	media := func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
 		})
 		return chromedp.Void{}, err
 	}
