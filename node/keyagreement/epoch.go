@@ -62,7 +62,7 @@ func (m *Machine) newEpoch(raw, payload []byte, p wire.Opening, v *rosterView) *
 
 // pending tells whether this member waits for an epoch.
 func (m *Machine) pending(e *epoch) bool {
-	return e.session == nil && !e.failed && !e.stale && !e.split && e.roster == m.roster
+	return e.session == nil && !e.failed && !e.stale && !m.tainted(e) && e.roster == m.roster
 }
 
 // trusted tells whether others' openings wait for a pending epoch: not if earlier ones of its opener failed. Who opens

@@ -45,7 +45,7 @@ func TestSchedule(t *testing.T) {
 
 // TestProperty runs the schedules. What they must keep is in sim_oracle_test.go.
 func TestProperty(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	count, first := scheduleCount(), *simFirst
 	t.Logf("seeds %d to %d", first, first+count-1)
 	var (

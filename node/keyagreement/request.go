@@ -70,7 +70,7 @@ func (m *Machine) wants() bool {
 func (m *Machine) outrun() bool {
 	best := m.best(true)
 	for _, e := range m.order {
-		if e.session == nil && !e.split && e.roster == m.roster && e.lack.n > 1 && len(e.early) > 0 &&
+		if e.session == nil && !m.tainted(e) && e.roster == m.roster && e.lack.n > 1 && len(e.early) > 0 &&
 			(best == nil || m.before(e, best)) {
 			return true
 		}

@@ -144,7 +144,7 @@ func (m *Machine) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) 
 	if _, ok := e.roster.index[p.Role]; !ok {
 		return true
 	}
-	if e.split {
+	if m.tainted(e) {
 		for _, c := range e.opening.Contributors {
 			m.showEvidence(c.Role) // that member builds on a cheat
 		}

@@ -54,7 +54,7 @@ func chaos(seed uint64, h *hooks) *world {
 	w.mustConverge(5 * time.Minute)
 	if !w.stormy() {
 		w.run(w.now+3*time.Second, nil)
-		w.mustConverge(time.Minute)
+		w.mustConverge(3 * time.Minute)
 	}
 	w.mustRead()
 	for _, n := range w.nodes {

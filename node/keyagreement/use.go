@@ -16,12 +16,28 @@ func (m *Machine) eligible(e *epoch) bool {
 	switch {
 	case m.roster.removes(e.roster) && m.bites(ruleHold):
 		return false
-	case e.split && m.bites(ruleSplit):
+	case m.tainted(e) && m.bites(ruleSplit):
 		return false
 	case e.session.noSend && m.bites(ruleRollback):
 		return false
 	}
 	return e.opening.Number <= uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0)) || !m.bites(ruleAhead)
+}
+
+// tainted tells whether a contributor of an epoch is known to have announced twice under this roster. Others may hold
+// another key under the same opening, so nobody sends under it; all who have the evidence agree on that.
+func (m *Machine) tainted(e *epoch) bool {
+	if e.split {
+		return true
+	}
+	if len(m.evidence) > 0 && e.roster == m.roster {
+		for _, c := range e.opening.Contributors {
+			if _, cheat := m.evidence[c.Role]; cheat {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // ready tells whether a session may be used already: all of S have confirmed, or it has been here for a while.
