@@ -72,7 +72,7 @@ func (w *Window) statusOf(who node.Who, codes []node.Verification) Status {
 	}
 	for _, m := range who.Members {
 		one := Member{
-			Role: m.Role, Self: m.Role == who.Self, Online: m.Online, Confirmed: m.Confirmed, Words: presence(m, who.Self),
+			Role: m.Role, Self: m.Role == who.Self, Online: m.Online, Confirmed: m.Confirmed, Words: presence(m, who.Self, s.Connection.State == "on"),
 			Trust: string(trust[m.Role].Trust),
 		}
 		if one.Self {
@@ -153,11 +153,13 @@ func progress(s node.LinkState) int {
 	return 0
 }
 
-// presence says whether a member is here and how it is reached.
-func presence(m node.MemberStatus, self wire.Role) string {
+// presence says whether a member is here and how it is reached. Without a connection nobody can tell who is.
+func presence(m node.MemberStatus, self wire.Role, connected bool) string {
 	switch {
 	case m.Role == self:
 		return "you"
+	case !m.Online && !connected:
+		return "not known"
 	case !m.Online:
 		return "away"
 	case m.Path == "":
