@@ -13,6 +13,9 @@ const (
 	// rejoinTurn how much longer each member waits than the one before it in role order: one request is enough for all.
 	rejoinAfter = time.Second
 	rejoinTurn  = 300 * time.Millisecond
+	// rejoinMembers is the largest roster in which anybody asks. In a larger one an epoch without this or that present
+	// member is nothing unusual, and one more costs everybody a private-key operation for everybody else.
+	rejoinMembers = 16
 	// rejoinMax is the longest wait; it doubles each time that asking did not help.
 	rejoinMax = 5 * time.Minute
 )
@@ -40,7 +43,7 @@ func (r *rejoin) down() { r.since, r.due = time.Time{}, time.Time{} }
 // leftOut reports whether the session in use was opened while this member was here, and without it.
 func (r *rejoin) leftOut() bool {
 	ch := r.e.chats.using
-	if ch == nil || r.since.IsZero() || slices.Contains(ch.about.Contributors, r.e.self) {
+	if ch == nil || r.since.IsZero() || len(r.e.roster.Members) > rejoinMembers || slices.Contains(ch.about.Contributors, r.e.self) {
 		return false
 	}
 	return ch.about.Number >= uint64(r.since.UnixMilli())
