@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,10 +15,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"conclave/overlay"
 	"conclave/overlay/baseline"
+	"conclave/overlay/session"
+	"conclave/overlay/wire"
+	"conclave/pki"
 	"conclave/pki/keystore"
 	"conclave/pki/pkitest"
 	"conclave/relaynode"
@@ -188,25 +194,120 @@ func memory(ctx context.Context, how, home string, connect func(ctx context.Cont
 	return (float64(full) - float64(empty)) / idleMembers, errors.Join(err, disconnect())
 }
 
-func connectRaw(ctx context.Context, address string) (func() error, error) {
-	to, err := peer.AddrInfoFromString(address)
+// idle is a member that is connected to the relay node as a real one is, in the session, on the topic and with a circuit
+// reserved, and does nothing: what key agreement leaves in the mailbox is not what this is about.
+type idle struct {
+	host    host.Host
+	conn    *session.Conn
+	topic   *overlay.TopicHandle
+	drained chan struct{}
+}
+
+func newIdle(ctx context.Context, group *pkitest.Group, role wire.Role, relay peer.AddrInfo) (_ *idle, err error) {
+	id, log := group.Member(string(role)), slog.New(slog.DiscardHandler)
+	m := &idle{drained: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.close())
+		}
+	}()
+	if m.host, err = overlay.NewHost(overlay.HostConfig{Identity: id.Identity, Log: log}); err != nil {
+		return nil, err
+	}
+	if err := overlay.Connect(ctx, m.host, relay); err != nil {
+		return nil, err
+	}
+	stream, err := overlay.OpenStream(ctx, m.host, relay.ID, overlay.SessionProtocol)
 	if err != nil {
 		return nil, err
 	}
-	var members []*baseline.Member
+	m.conn, err = session.Initiate(ctx, stream, session.Config{
+		Group: group.Group, Cert: id.Cert.DER, Identity: id.Identity, Roster: func() *pki.Roster { return group.Roster },
+		Now: time.Now, Nonces: session.NewNonceCache(), Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	go func() { // ends with the connection; close waits for it
+		defer close(m.drained)
+		for {
+			if _, err := m.conn.Receive(); err != nil {
+				return
+			}
+		}
+	}()
+	m.topic, err = overlay.JoinTopic(ctx, m.host, overlay.TopicConfig{
+		Group: group.Group.ID, Members: idleMembers, Admit: group.Roster.Admits, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = overlay.Reserve(ctx, m.host, relay.ID)
+	return m, err
+}
+
+func (m *idle) close() error {
+	var errs []error
+	if m.topic != nil {
+		errs = append(errs, m.topic.Close())
+	}
+	if m.conn != nil {
+		errs = append(errs, m.conn.Close())
+		<-m.drained
+	}
+	if m.host != nil {
+		errs = append(errs, m.host.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// connectIdle connects the idle members of a group to its relay node.
+func connectIdle(group *pkitest.Group) func(ctx context.Context, address string) (func() error, error) {
+	return func(ctx context.Context, address string) (func() error, error) {
+		relay, err := peer.AddrInfoFromString(address)
+		if err != nil {
+			return nil, err
+		}
+		return connectAll(func(i int) (func() error, error) {
+			m, err := newIdle(ctx, group, group.Roster.Members[i].Role, *relay)
+			if err != nil {
+				return nil, err
+			}
+			return m.close, nil
+		})
+	}
+}
+
+func connectRaw(ctx context.Context, address string) (func() error, error) {
+	hub, err := peer.AddrInfoFromString(address)
+	if err != nil {
+		return nil, err
+	}
+	return connectAll(func(int) (func() error, error) {
+		m, err := baseline.NewMember(ctx, *hub, idleMembers)
+		if err != nil {
+			return nil, err
+		}
+		return m.Close, nil
+	})
+}
+
+// connectAll connects all members, each by a call of connect, and returns what disconnects them.
+func connectAll(connect func(i int) (disconnect func() error, err error)) (func() error, error) {
+	var ends []func() error
 	end := func() error {
 		var errs []error
-		for _, m := range members {
-			errs = append(errs, m.Close())
+		for _, f := range ends {
+			errs = append(errs, f())
 		}
 		return errors.Join(errs...)
 	}
-	for range idleMembers {
-		m, err := baseline.NewMember(ctx, *to, idleMembers)
+	for i := range idleMembers {
+		f, err := connect(i)
 		if err != nil {
 			return nil, errors.Join(err, end())
 		}
-		members = append(members, m)
+		ends = append(ends, f)
 	}
 	return end, nil
 }
@@ -214,19 +315,8 @@ func connectRaw(ctx context.Context, address string) (func() error, error) {
 func BenchmarkRelayMemory(b *testing.B) {
 	group := pkitest.Fast(b, idleMembers)
 	home := group.Home()
-	connectReal := func(ctx context.Context, address string) (func() error, error) {
-		relay, err := ma.NewMultiaddr(address)
-		if err != nil {
-			return nil, err
-		}
-		c := &conclave{}
-		if err := c.start(ctx, group, []ma.Multiaddr{relay}, func(int) string { return "" }); err != nil {
-			return nil, errors.Join(err, c.close())
-		}
-		return c.close, nil
-	}
 	for b.Loop() {
-		ours, err := memory(b.Context(), "relay", home, connectReal)
+		ours, err := memory(b.Context(), "relay", home, connectIdle(group))
 		if err != nil {
 			b.Fatal(err)
 		}
