@@ -73,12 +73,6 @@ type sealed struct {
 	tries int
 }
 
-// flush is somebody who waits until everything up to a place is acknowledged.
-type flush struct {
-	upTo int64
-	done func()
-}
-
 func newOutbox(e *engine, loaded *state.Loaded) outbox {
 	o := outbox{
 		e: e, open: make(map[wire.MessageID]*pending), saved: loaded.Outbox,
@@ -379,34 +373,4 @@ func (o *outbox) deadline() (due time.Time) {
 		due = sooner(due, o.after)
 	}
 	return due
-}
-
-// whenFlushed calls f once everything that waits now is acknowledged.
-func (e *engine) whenFlushed(f func()) {
-	o := &e.outbox
-	o.settle()
-	upTo := int64(0)
-	for _, p := range o.open {
-		upTo = max(upTo, p.Seq)
-	}
-	o.flushes = append(o.flushes, flush{upTo, f})
-	o.flushed()
-}
-
-// flushed serves those who wait for a flush.
-func (o *outbox) flushed() {
-	if len(o.flushes) == 0 {
-		return
-	}
-	first := int64(1<<63 - 1)
-	for _, p := range o.open {
-		first = min(first, p.Seq)
-	}
-	o.flushes = slices.DeleteFunc(o.flushes, func(f flush) bool {
-		if f.upTo >= first {
-			return false
-		}
-		f.done()
-		return true
-	})
 }
