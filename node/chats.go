@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"conclave/node/frame"
@@ -213,16 +212,6 @@ func (c *chats) confirmed(o keyagreement.Confirmed) {
 	}
 	c.by[o.Transcript][o.Role] = true
 	c.e.publish(Confirmed{c.e.at(), ch.about.Number, o.Epoch, o.Role})
-}
-
-// byAge returns the sessions in the order of their epochs.
-func (c *chats) byAge() []*chat {
-	list := make([]*chat, 0, len(c.all))
-	for _, ch := range c.all {
-		list = append(list, ch)
-	}
-	slices.SortFunc(list, older)
-	return list
 }
 
 // older orders sessions by epoch number.

@@ -28,8 +28,7 @@ type engine struct {
 	machine *keyagreement.Machine
 	roster  *pki.Roster // as the machine knows it
 	refs    refs
-	control []keyagreement.Broadcast // to be published
-	first   []keyagreement.Output    // of the machine's making; performed when loop begins
+	first   []keyagreement.Output // of the machine's making; performed when loop begins
 
 	ledger  *ledger
 	chats   chats

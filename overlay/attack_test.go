@@ -90,8 +90,10 @@ func listen(t *testing.T, ctx context.Context, s *scene, ps *pubsub.PubSub) bool
 	return err == nil
 }
 
-var noSigning = []pubsub.Option{pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
-	pubsub.WithMessageIdFn(func(m *pb.Message) string { return string(m.Data) })}
+var noSigning = []pubsub.Option{
+	pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
+	pubsub.WithMessageIdFn(func(m *pb.Message) string { return string(m.Data) }),
+}
 
 func lifetime(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -2,12 +2,11 @@ package pki
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
-
-	"crypto/x509"
 
 	"conclave/overlay/wire"
 )

@@ -195,9 +195,11 @@ func TestRosterRules(t *testing.T) {
 	}
 	foreign := newMaker(t, "others")
 	good := func() *wire.Roster {
-		return &wire.Roster{Group: m.g.ID, Version: 3, Issued: vectorNow.Unix(), Expires: vectorNow.Unix() + 1,
+		return &wire.Roster{
+			Group: m.g.ID, Version: 3, Issued: vectorNow.Unix(), Expires: vectorNow.Unix() + 1,
 			Members: []wire.RosterMember{member("A", "A"), member("B", "B")},
-			Relays:  []wire.RosterRelay{relay("R", "/ip4/10.0.0.1/tcp/1/p2p/"+peerOf(t, "R").String())}}
+			Relays:  []wire.RosterRelay{relay("R", "/ip4/10.0.0.1/tcp/1/p2p/"+peerOf(t, "R").String())},
+		}
 	}
 	for name, c := range map[string]struct {
 		want   error

@@ -370,8 +370,13 @@ func (m *maker) writeKeys() {
 		m.key(fmt.Sprintf("rsa-exponent-%d", e), "rsa-exponent", fmt.Sprintf("an RSA key with exponent %d", e), &rsa.PublicKey{N: m.rsaKey("B").N, E: e})
 	}
 	m.key("key-ed25519", "key-type", "a member with an Ed25519 key", public(identity("B")))
-	curve := elliptic.P256()
-	m.key("key-p256", "key-type", "a member with a P-256 key", &ecdsa.PublicKey{Curve: curve, X: curve.Params().Gx, Y: curve.Params().Gy})
+	generator := elliptic.P256().Params()
+	point := slices.Concat([]byte{4}, generator.Gx.FillBytes(make([]byte, 32)), generator.Gy.FillBytes(make([]byte, 32)))
+	p256, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.key("key-p256", "key-type", "a member with a P-256 key", p256)
 	m.write("key-relay-rsa", "key-type", "a relay node with an RSA key", peerOf(m.t, "relay"), vectorNow, m.sign(m.relay("relay"), m.rsaKey("A")))
 	m.write("key-relay-other", "other-peer", "a relay node whose key is not the one in its name", peerOf(m.t, "relay"), vectorNow,
 		m.sign(m.relay("relay"), public(identity("A"))))

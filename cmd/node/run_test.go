@@ -106,8 +106,7 @@ func TestJSON(t *testing.T) {
 		t.Errorf("the message went through %v", states)
 	}
 	for _, line := range a.all() {
-		if e := (jsonEvent{}); len(events([]string{line}, "session_key")) > 0 {
-			e = events([]string{line}, "session_key")[0]
+		for _, e := range events([]string{line}, "session_key") {
 			for _, key := range []string{"epoch", "id", "fingerprint", "contributors", "time"} {
 				if _, there := e[key]; !there {
 					t.Errorf("session_key has no %q: %s", key, line)

@@ -148,8 +148,19 @@ func TestAFarForgedHeaderMovesNothing(t *testing.T) {
 	frame := seal(t, a, text(1))
 	before := b.Checkpoint().Bytes()
 	for _, h := range []struct{ start, counter uint32 }{
-		{0, 5}, {0, MaxSkipped + 10}, {0, MaxSteps}, {0, MaxSteps + 2}, {0, MaxCounter}, {0, 1<<32 - 1},
-		{1, 0}, {1, 3000}, {70, 0}, {MaxStartSteps, 0}, {MaxStartSteps + 2, 0}, {1<<32 - 1, 0}, {1<<32 - 1, 1<<32 - 1},
+		{0, 5},
+		{0, MaxSkipped + 10},
+		{0, MaxSteps},
+		{0, MaxSteps + 2},
+		{0, MaxCounter},
+		{0, 1<<32 - 1},
+		{1, 0},
+		{1, 3000},
+		{70, 0},
+		{MaxStartSteps, 0},
+		{MaxStartSteps + 2, 0},
+		{1<<32 - 1, 0},
+		{1<<32 - 1, 1<<32 - 1},
 	} {
 		bad := withHeader(t, frame, h.start, h.counter)
 		if _, err := b.Open(signer(0), bad); !errors.Is(err, ErrForged) {

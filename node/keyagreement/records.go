@@ -24,9 +24,10 @@ import (
 //	confirmed/<id>/<role>  empty: this member has confirmed the session
 //	dropped/<id>           when it was dropped
 //	evidence/<version>/<role>  two announcements (Signed)
-func keyRoster(h wire.RosterHash) string            { return "roster/" + h.String() }
-func keyEpoch(id wire.EpochID) string               { return "epoch/" + id.String() }
-func keyPart(id wire.EpochID, r wire.Role) string   { return "part/" + id.String() + "/" + string(r) }
+func keyRoster(h wire.RosterHash) string          { return "roster/" + h.String() }
+func keyEpoch(id wire.EpochID) string             { return "epoch/" + id.String() }
+func keyPart(id wire.EpochID, r wire.Role) string { return "part/" + id.String() + "/" + string(r) }
+
 func keyStored(id wire.EpochID, r wire.Role) string { return "stored/" + id.String() + "/" + string(r) }
 func keySession(id wire.EpochID) string             { return "session/" + id.String() }
 func keyConfirmed(id wire.EpochID, r wire.Role) string {

@@ -26,7 +26,8 @@ var rosterGolden = []struct{ hex, what string }{
 }
 
 func goldenRoster() *Roster {
-	r := &Roster{Version: 2, Issued: 1744636160, Expires: 1744652544,
+	r := &Roster{
+		Version: 2, Issued: 1744636160, Expires: 1744652544,
 		Members: []RosterMember{{Certificate: []byte{0xaa, 0xbb, 0xcc}}, {Certificate: []byte{0xdd, 0xdd}}},
 		Relays:  []RosterRelay{{Certificate: []byte{0xee}, Addrs: [][]byte{{1, 2, 3}, {4}}}},
 	}

@@ -86,7 +86,8 @@ func someone() *fake {
 			},
 		},
 		codes: []node.Verification{
-			{Code: groupCode, Trust: node.Verified, Since: noon}, {Role: "B", Code: pairCode, Trust: node.Unverified},
+			{Code: groupCode, Trust: node.Verified, Since: noon},
+			{Role: "B", Code: pairCode, Trust: node.Unverified},
 			{Role: "C", Code: pairCode, Trust: node.Unverified},
 		},
 	}
