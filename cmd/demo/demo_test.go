@@ -115,9 +115,21 @@ func (s *show) await(prefix string) string {
 				return line
 			}
 		case <-timeout:
-			s.t.Fatalf("no line %q within %v", prefix, patience)
+			_ = s.cmd.Process.Kill()
+			s.t.Fatalf("no line %q within %v; stderr: %s; the logs end in:\n%s", prefix, patience, s.stderr.String(), s.logs())
 		}
 	}
+}
+
+// logs returns the ends of the logs of the four.
+func (s *show) logs() string {
+	var all strings.Builder
+	files, _ := filepath.Glob(filepath.Join(s.tmp, "*", "*.log")) // the pattern is right
+	for _, name := range files {
+		text, _ := os.ReadFile(name)
+		fmt.Fprintf(&all, "%s:\n%s\n", filepath.Base(name), text[max(0, len(text)-4000):])
+	}
+	return all.String()
 }
 
 func (s *show) say(line string) {

@@ -92,14 +92,14 @@ func (d *demo) order(what, name string) error {
 		return errTyped
 	case what == "start" && p.proc == nil:
 		return d.start(p)
-	case what == "start":
+	case what == "start" && !p.leaving:
 		return fmt.Errorf("%s runs", name)
 	case p.proc == nil && what == "restart":
 		return d.start(p)
 	case p.proc == nil:
 		return fmt.Errorf("%s does not run", name)
 	}
-	p.again = what == "restart"
+	p.again = what != "stop"
 	if !p.leaving {
 		p.leaving = true
 		go stop(p.proc) // ends with the process

@@ -51,6 +51,7 @@ func (d *demo) look(impatient bool) {
 
 // openFirst opens the first window, all tabs, or nothing.
 func (d *demo) openFirst() {
+	d.screens.watched = d.open != "never"
 	if d.open == "never" || !window.Screen() {
 		d.present()
 		return
@@ -97,7 +98,6 @@ func (d *demo) openTabs() {
 			time.Sleep(tabDistance)
 		}
 	}()
-	d.screens.watched = true
 	d.present()
 }
 

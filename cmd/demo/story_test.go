@@ -113,6 +113,7 @@ func TestFourWindows(t *testing.T) {
 }
 
 func (th *theatre) aMessageIsDelivered() {
+	const greeting = "안녕하세요 여러분 \U0001f44b"
 	const text = "Hello B and C, can you read this?"
 	th.a.say(text)
 	th.b.await("A's message", hasMessage(text))
@@ -123,8 +124,8 @@ func (th *theatre) aMessageIsDelivered() {
 		th.t.Error("the relay node's window shows what was said")
 	}
 	th.b.say("Loud and clear.")
-	th.c.say("안녕하세요 여러분 👋")
-	th.a.await("the answers", hasMessage("Loud and clear.")+" && "+hasMessage("안녕하세요 여러분 👋"))
+	th.c.say(greeting)
+	th.a.await("the answers", hasMessage("Loud and clear.")+" && "+hasMessage(greeting))
 }
 
 func (th *theatre) hostileTextsAreInert() {
