@@ -2,6 +2,7 @@ package keyagreement
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"conclave/overlay/wire"
@@ -193,11 +194,19 @@ func calmResend(seed uint64, h *hooks) *world {
 	w.fault("crash after the commit")
 	w.at(0, victim.boot)
 	w.run(w.now+time.Minute, nil)
-	ok := false
-	for _, s := range w.oracle.keys {
-		ok = ok || s.ID == victim.died
+	var t wire.Transcript
+	for x, s := range w.oracle.keys {
+		if s.ID == victim.died {
+			t = x
+		}
 	}
-	w.expect(ok, "a contribution on disk was not sent after the restart")
+	w.expect(t != (wire.Transcript{}), "a contribution on disk was not sent after the restart")
+	// The third was away all the time, and finds everything in its mailbox.
+	w.nodes[0].kill()
+	w.nodes[1].kill()
+	w.at(0, w.nodes[2].boot)
+	w.run(w.now+20*time.Second, nil)
+	w.expect(w.nodes[2].has(t), "a contribution on disk was not left for the absent member after the restart")
 	return w
 }
 
@@ -267,8 +276,28 @@ func calmDeaf(seed uint64, h *hooks) *world {
 	return w
 }
 
+// calmOldDisk: a disk from before the last epoch, which all have confirmed. Nobody sends, so nothing else gives it away.
+func calmOldDisk(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	w.quiet = true
+	w.start(w.nodes, 10*time.Millisecond)
+	w.run(5*time.Second, nil)
+	n := w.nodes[w.rng.IntN(3)]
+	disk := maps.Clone(n.disk)
+	w.nodes[w.rng.IntN(3)].input(Rekey{})
+	w.run(w.now+20*time.Second, nil)
+	w.fault("old disk restored")
+	n.kill()
+	n.lose()
+	n.disk = disk
+	w.at(0, n.boot)
+	w.run(w.now+100*time.Millisecond, nil)
+	w.mustConverge(25 * time.Second)
+	return w
+}
+
 var directed = []func(uint64, *hooks) *world{
-	calmAll, calmAbsent, calmMany, calmJoin, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend, calmLong, calmOffer, calmDeaf,
+	calmAll, calmAbsent, calmMany, calmJoin, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend, calmLong, calmOffer, calmDeaf, calmOldDisk,
 }
 
 // schedule runs the schedule of a seed: three of four are chaos.

@@ -250,7 +250,7 @@ func (n *node) deliver(o Wrap) {
 // talk sends a message now and then.
 func (n *node) talk() {
 	n.later(time.Duration(500+n.w.rng.IntN(1500))*time.Millisecond, func() {
-		if n.using != (wire.Transcript{}) && n.cheat == honest && n.linked {
+		if n.using != (wire.Transcript{}) && n.cheat == honest && n.linked && !n.w.quiet {
 			n.say()
 		}
 		n.talk()

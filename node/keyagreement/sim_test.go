@@ -63,6 +63,7 @@ type world struct {
 	mailID    uint64
 	chaos     bool         // faults go on
 	postLoss  bool         // the mailbox loses every deposit
+	quiet     bool         // nobody sends a message
 	oldRelay  bool         // the relay node has no newer roster either
 	blocked   [2]wire.Role // shares of the first never reach the second
 

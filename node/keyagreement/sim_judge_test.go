@@ -1,0 +1,128 @@
+package keyagreement
+
+import (
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// What the oracle says of sessions: which are resumed, used and sent under.
+
+// resumed judges a restart: whoever had a session to send under resumes it at once.
+func (o *oracle) resumed(n *node, was wire.Transcript) {
+	if n.cheat != honest || n.m == nil || was == (wire.Transcript{}) {
+		return
+	}
+	if got, ok := o.readers[was][n.role]; !ok || n.wiped >= got {
+		return
+	}
+	for _, x := range o.keys[was].Members {
+		if !inRoster(n.roster, x.Role) {
+			return
+		}
+	}
+	for _, e := range n.m.order {
+		if e.session != nil && e.session.transcript == was && n.m.tainted(e) {
+			return
+		}
+	}
+	if n.using == (wire.Transcript{}) && !o.split[o.keys[was].ID] && !o.behind[n.role][was] {
+		n.w.failf("%s had a session before its restart and has none after it", n.role)
+	}
+}
+
+// firstKey checks that a member without a key does not let an opening wait.
+func (o *oracle) firstKey(n *node) {
+	m := n.m
+	if m.hasOther(nil) {
+		return
+	}
+	for _, e := range m.order {
+		if e.created != m.now || e.stale || !e.answerAt.After(m.now) {
+			continue
+		}
+		by := e.opening.Opener
+		if !m.answeredBy[by].Add(n.w.limits.PerOpener).After(m.now) && !m.strikes[by].until.After(m.now) {
+			n.w.failf("%s has no key and lets an opening of %s wait", n.role, by)
+		}
+	}
+}
+
+// used judges the choice of a session.
+func (o *oracle) used(n *node) {
+	s, ok := o.keys[n.using]
+	if n.cheat != honest || !ok || n.m == nil {
+		return
+	}
+	hooks, wake := n.m.cfg.hooks, n.m.wake
+	n.m.cfg.hooks = nil
+	if best := n.m.best(false); best != nil && best.session.transcript != n.using {
+		n.w.failf("%s uses %d/%d, and %d/%d is ready", n.role, s.Number, len(s.Contributors), best.opening.Number, len(best.parts))
+	}
+	n.m.cfg.hooks, n.m.wake = hooks, wake
+	if limit := uint64(simEpochStart.Add(n.w.now + n.w.limits.Ahead + 70*time.Second).UnixMilli()); s.Number > limit {
+		n.w.failf("%s uses a session whose number is ahead of every clock", n.role)
+	}
+}
+
+// said judges a message sent.
+func (o *oracle) sent(n *node, t wire.Transcript) bool {
+	s, ok := o.keys[t]
+	if !ok {
+		n.w.failf("%s sends under a session that it never completed", n.role)
+		return false
+	}
+	for _, x := range s.Members {
+		if !inRoster(n.roster, x.Role) {
+			n.w.failf("%s sends under an epoch that %s can read, who was removed", n.role, x.Role)
+		}
+	}
+	if o.behind[n.role][t] {
+		n.w.failf("%s sends under a session in which its start number is behind", n.role)
+	}
+	return true
+}
+
+func (o *oracle) saidUnder(n *node, t wire.Transcript, start int) {
+	if !o.sent(n, t) {
+		return
+	}
+	o.said = append(o.said, saying{t, n.role, n.w.now})
+	if o.maxStart[n.role] == nil {
+		o.maxStart[n.role] = map[wire.Transcript]int{}
+	}
+	most := o.maxStart[n.role][t]
+	o.maxStart[n.role][t] = max(most, start)
+	if start < most {
+		n.w.fault("start number behind")
+		for _, other := range n.w.nodes {
+			if other != n && other.m != nil && other.linked && other.cheat == honest {
+				other.later(n.w.delay(n.w.slow), func() { other.input(SawBehind{t, n.role, uint32(most)}) })
+				return
+			}
+		}
+	}
+}
+
+func (o *oracle) rolledBack(n *node, t wire.Transcript) {
+	if o.behind[n.role] == nil {
+		o.behind[n.role] = map[wire.Transcript]bool{}
+	}
+	o.behind[n.role][t] = true
+}
+
+// hasOther tells whether there is a session to send under beside an epoch's.
+func (m *Machine) hasOther(e *epoch) bool {
+	hooks := m.cfg.hooks
+	m.cfg.hooks = nil
+	defer func() { m.cfg.hooks = hooks }()
+	for _, x := range m.order {
+		if x != e && m.eligible(x) {
+			return true
+		}
+	}
+	return false
+}
+
+// openerOf names who opened a completed epoch.
+func (o *oracle) openerOf(id wire.EpochID) wire.Role { return o.by[id] }
