@@ -4,6 +4,7 @@ package bench
 
 // Under the race detector everything takes ten times as long: what is looked for there are races, not limits.
 const (
-	manyMembers = 32
-	hubMessages = 100
+	fewMembers  = 8
+	manyMembers = 16
+	hubMessages = 64
 )
