@@ -207,11 +207,26 @@ func (c *chats) confirmed(o keyagreement.Confirmed) {
 	if ch == nil {
 		return
 	}
-	if c.by[o.Transcript] == nil {
-		c.by[o.Transcript] = make(map[wire.Role]bool)
-	}
-	c.by[o.Transcript][o.Role] = true
+	c.holds(o.Transcript, o.Role)
 	c.e.publish(Confirmed{c.e.at(), ch.about.Number, o.Epoch, o.Role})
+}
+
+// recall takes over who had confirmed before this process started.
+func (c *chats) recall(epochs []keyagreement.EpochView) {
+	for _, epoch := range epochs {
+		for _, role := range epoch.Confirmed {
+			if c.all[epoch.Transcript] != nil {
+				c.holds(epoch.Transcript, role)
+			}
+		}
+	}
+}
+
+func (c *chats) holds(t wire.Transcript, role wire.Role) {
+	if c.by[t] == nil {
+		c.by[t] = make(map[wire.Role]bool)
+	}
+	c.by[t][role] = true
 }
 
 // older orders sessions by epoch number.

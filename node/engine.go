@@ -81,6 +81,7 @@ func (e *engine) begin(loaded *state.Loaded) error {
 		return fmt.Errorf("beginning the key agreement: %w", err)
 	}
 	e.machine = machine
+	e.chats.recall(machine.Inspect())
 	_, e.first = e.remember(outs)
 	return e.ledger.finish()
 }

@@ -70,12 +70,22 @@ func TestRestartAlone(t *testing.T) {
 	a, b, c := w.join("A"), w.join("B"), w.join("C")
 	agree(t, abc, a, b, c)
 	before := a.key(abc...)
+	a.until("that B and C have confirmed", func(events []Event) bool { return len(all[Confirmed](events)) >= 2 })
 	for _, p := range []*person{a, b, c} {
 		p.leave()
 	}
 	a = w.join("A")
 	if got := a.key(abc...); got.Transcript != before.Transcript || !got.Resumed {
 		t.Fatalf("A has %+v, had %+v", got, before)
+	}
+	who, err := a.run.node.Who(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range who.Members {
+		if !m.Confirmed {
+			t.Errorf("A has forgotten that %s confirmed the key", m.Role)
+		}
 	}
 	id := a.send("nobody is here")
 	a.state(id, Relayed)
