@@ -296,8 +296,31 @@ func calmOldDisk(seed uint64, h *hooks) *world {
 	return w
 }
 
+// calmBehind: a disk from two restarts ago, so its next start number has been used before. The others see it and say so.
+func calmBehind(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	w.start(w.nodes, 10*time.Millisecond)
+	w.run(4*time.Second, nil)
+	n := w.nodes[w.rng.IntN(3)]
+	disk, starts, t := maps.Clone(n.disk), maps.Clone(n.starts), n.using
+	for range 3 {
+		n.kill()
+		w.at(100*time.Millisecond, n.boot)
+		w.run(w.now+4*time.Second, nil)
+	}
+	w.fault("old disk restored")
+	n.kill()
+	n.disk, n.starts = disk, starts
+	w.at(100*time.Millisecond, n.boot)
+	w.run(w.now+10*time.Second, nil)
+	w.expect(w.oracle.behind[n.role][t], "nobody told that the start number is behind")
+	w.mustConverge(30 * time.Second)
+	w.expect(n.using != t, "the old session is still used")
+	return w
+}
+
 var directed = []func(uint64, *hooks) *world{
-	calmAll, calmAbsent, calmMany, calmJoin, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend, calmLong, calmOffer, calmDeaf, calmOldDisk,
+	calmAll, calmAbsent, calmMany, calmJoin, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend, calmLong, calmOffer, calmDeaf, calmOldDisk, calmBehind,
 }
 
 // schedule runs the schedule of a seed: three of four are chaos.
