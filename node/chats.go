@@ -169,7 +169,6 @@ func (c *chats) use(t wire.Transcript) {
 	}
 	c.using, c.volume = ch, false
 	c.e.outbox.switched()
-	c.e.rejoin.look()
 	c.e.publish(Using{c.e.at(), ch.about.Number, t})
 }
 

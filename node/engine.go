@@ -37,7 +37,6 @@ type engine struct {
 	post    post
 	links   links
 	members presence
-	rejoin  rejoin
 	marks   marks
 }
 
@@ -55,7 +54,6 @@ func newEngine(n *Node) (*engine, error) {
 	e.post = newPost(e)
 	e.links = newLinks(e)
 	e.members = newPresence(e)
-	e.rejoin = rejoin{e: e}
 	e.marks = newMarks(e, loaded.Marks)
 	n.in.restore(loaded.Outbox)
 	if err := e.chats.restore(loaded.Sessions); err != nil {
@@ -146,7 +144,6 @@ func (e *engine) tick() {
 	e.outbox.tick()
 	e.post.tick()
 	e.members.tick()
-	e.rejoin.tick()
 }
 
 // wait returns how long nothing has to be done unless something happens.
@@ -155,7 +152,7 @@ func (e *engine) wait() time.Duration {
 	if at, ok := e.machine.Deadline(); ok {
 		wait = min(wait, at.Sub(e.cfg.Now()))
 	}
-	for _, due := range []time.Time{e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.members.due, e.rejoin.due} {
+	for _, due := range []time.Time{e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.members.due} {
 		if !due.IsZero() {
 			wait = min(wait, time.Until(due))
 		}

@@ -91,7 +91,6 @@ func (l *links) choose(v *linkView) {
 	before, known := l.seen[v.link.relay]
 	l.seen[v.link.relay] = db
 	l.e.outbox.up(known && before != db)
-	l.e.rejoin.up()
 	l.e.step(keyagreement.RelayUp{Database: db})
 	l.e.members.relayUp()
 	for lane := range l.e.inbound.gaps {
@@ -119,7 +118,6 @@ func (l *links) down(of *link, why string) {
 			return
 		}
 	}
-	l.e.rejoin.down()
 	l.e.members.relayDown()
 }
 

@@ -30,7 +30,6 @@ type epoch struct {
 
 	deliveries map[wire.Role]*delivery // of the own share
 	lack       timer
-	shown      map[wire.Role]bool              // announcements shown again because of a contradiction
 	early      map[wire.Role]wire.Confirmation // confirmations that came before the key
 	session    *session
 }
@@ -51,7 +50,7 @@ func (m *Machine) newEpoch(raw, payload []byte, p wire.Opening, v *rosterView) *
 	e := &epoch{
 		id: sha256.Sum256(payload), opening: p, raw: bytes.Clone(raw), payload: bytes.Clone(payload), roster: v, created: m.now,
 		progress: m.now, parts: make([]part, len(p.Contributors)),
-		deliveries: map[wire.Role]*delivery{}, shown: map[wire.Role]bool{}, early: map[wire.Role]wire.Confirmation{},
+		deliveries: map[wire.Role]*delivery{}, early: map[wire.Role]wire.Confirmation{},
 	}
 	e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
 	m.epochs[e.id] = e

@@ -91,8 +91,7 @@ func (m *Machine) contradiction(e *epoch, p wire.Confirmation) {
 			continue
 		}
 		differs = true
-		if !e.shown[role] && m.bites(ruleSpread) {
-			e.shown[role] = true
+		if m.allow("shown/"+string(role)+string(e.id[:]), evidenceAgain) && m.bites(ruleSpread) {
 			m.emit(Broadcast{e.parts[i].raw, false})
 		}
 	}

@@ -57,10 +57,15 @@ func (m *Machine) stepOpen() {
 		}
 	}
 	s, wanted, first, last := m.candidates()
-	if !wanted || !m.reached(m.openTime(s, first, last)) {
+	if !wanted || m.alone(s) || !m.reached(m.openTime(s, first, last)) {
 		return
 	}
 	m.openEpoch(s)
+}
+
+// alone tells whether so few contribute that one member would choose the key by itself, though the group has others.
+func (m *Machine) alone(s []wire.Contributor) bool {
+	return len(s) < min(2, len(m.roster.Members)) && m.bites(ruleAlone)
 }
 
 // openTime returns when this member opens: at once if the whole roster asked, else after a while without newcomers, and
@@ -169,7 +174,7 @@ func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, b
 
 // mayAnswer tells whether an opening is one to contribute to at all.
 func (m *Machine) mayAnswer(e *epoch) bool {
-	if e.own || e.stale || e.session != nil || e.opening.Number <= m.floor[e.opening.Opener] {
+	if e.own || e.stale || e.session != nil || m.alone(e.opening.Contributors) || e.opening.Number <= m.floor[e.opening.Opener] {
 		return false
 	}
 	i := e.contributor(m.cfg.Self)

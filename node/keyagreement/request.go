@@ -16,10 +16,16 @@ type request struct {
 	heard    time.Time // last heard of
 }
 
-// seen is what a role's requests were, so that an old one is not taken for a new one.
+// seen is the runs of a role that asked, the newest last, so that an old request is not taken for a new one. Each run
+// counts for itself: the clock of the next one may be behind.
 type seen struct {
-	highest   uint64
-	instances []wire.Instance // the last few
+	runs []run // at most maxInstances
+}
+
+// run is one instance and its highest sequence.
+type run struct {
+	instance wire.Instance
+	highest  uint64
 }
 
 // strike counts how often a role was silent in an epoch that it had asked for.
@@ -34,15 +40,12 @@ func (m *Machine) wants() bool {
 	if _, cheat := m.evidence[m.cfg.Self]; cheat || m.now.After(m.roster.Expires) {
 		return false
 	}
-	usable, contributed, newest := false, false, time.Time{}
+	usable, newest := false, time.Time{}
 	for _, e := range m.order {
 		if !m.eligible(e) {
 			continue
 		}
 		usable = true
-		if e.roster.Hash == m.roster.Hash && e.contributor(m.cfg.Self) >= 0 {
-			contributed = true
-		}
 		if e.session.completed.After(newest) {
 			newest = e.session.completed
 		}
@@ -53,7 +56,7 @@ func (m *Machine) wants() bool {
 	switch {
 	case !usable:
 		return true
-	case !contributed && m.bites(ruleContribute):
+	case !m.contributed() && m.bites(ruleContribute):
 		return true
 	case m.rekey && m.bites(ruleRekey):
 		return true
@@ -63,6 +66,12 @@ func (m *Machine) wants() bool {
 		return true
 	}
 	return false
+}
+
+// contributed tells whether the newest key is this member's work too, under this roster.
+func (m *Machine) contributed() bool {
+	best := m.best(true)
+	return best != nil && best.roster.Hash == m.roster.Hash && best.contributor(m.cfg.Self) >= 0
 }
 
 // outrun tells whether others have completed a newer epoch that this member cannot complete, though it has asked for
@@ -177,17 +186,17 @@ func (m *Machine) fresh(p wire.Request, limit uint64) bool {
 		old = &seen{}
 		m.instances[p.Role] = old
 	}
-	known := slices.Contains(old.instances, p.Instance)
-	if known && p.Sequence <= old.highest {
+	at := slices.IndexFunc(old.runs, func(r run) bool { return r.instance == p.Instance })
+	if at < 0 {
+		if old.runs = append(old.runs, run{instance: p.Instance}); len(old.runs) > maxInstances {
+			old.runs = old.runs[1:]
+		}
+		at = len(old.runs) - 1
+	} else if p.Sequence <= old.runs[at].highest {
 		return false
 	}
-	if !known {
-		if old.instances = append(old.instances, p.Instance); len(old.instances) > maxInstances {
-			old.instances = old.instances[1:]
-		}
-	}
 	if p.Sequence <= limit {
-		old.highest = max(old.highest, p.Sequence)
+		old.runs[at].highest = p.Sequence
 	}
 	// What lay in a mailbox speaks for a run that may be over, unless its sender is here.
 	old2 := p.Sequence < uint64(max(m.now.Add(-requestAge).UnixMilli(), 0))

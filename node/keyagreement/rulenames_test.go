@@ -8,6 +8,7 @@ var ruleNames = [numRules]string{
 	ruleAhead:         "Ahead",
 	ruleNumberKnown:   "NumberKnown",
 	ruleNumberClock:   "NumberClock",
+	ruleAlone:         "Alone",
 	ruleWantOpens:     "WantOpens",
 	ruleAtOnce:        "AtOnce",
 	ruleQuiet:         "Quiet",

@@ -10,6 +10,7 @@ const (
 	ruleAhead                     // a number far ahead of the clock is refused
 	ruleNumberKnown               // a number is above the highest known
 	ruleNumberClock               // a number is not below the clock
+	ruleAlone                     // nobody chooses a key alone
 	ruleWantOpens                 // only a request that wants an epoch opens one
 	ruleAtOnce                    // the whole roster asked: open at once
 	ruleQuiet                     // else wait for newcomers

@@ -1,8 +1,10 @@
 package keyagreement
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"conclave/overlay/wire"
@@ -88,6 +90,48 @@ func calmJoin(seed uint64, h *hooks) *world {
 	w.run(w.now+12*time.Second, nil)
 	w.expect(w.nodes[2].has(t), "the late member cannot read what was sent before")
 	w.expect(w.converged() && len(w.nodes[0].session().Contributors) == 3, "the late member's share is not in the key")
+	return w
+}
+
+// calmStagger: three start by hand, in any order and seconds apart, so that some agree before others are there. In the end
+// all three are in the key.
+func calmStagger(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	for _, n := range w.nodes {
+		w.at(time.Duration(w.rng.IntN(4000))*time.Millisecond, n.boot)
+	}
+	w.run(30*time.Second, nil)
+	w.expect(w.converged() && len(w.nodes[0].session().Contributors) == 3, "three started seconds apart, and not all are in the key")
+	return w
+}
+
+// calmSpread: one says that it was told something else than the others. They show it what they were told, and again when
+// it says so again, for the first showing may have been lost.
+func calmSpread(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	w.start(w.nodes, 10*time.Millisecond)
+	w.run(5*time.Second, nil)
+	n, other := w.nodes[0], w.nodes[1]
+	s := n.session()
+	e := n.m.epochs[s.ID]
+	if e == nil {
+		w.expect(false, "three did not agree")
+		return w
+	}
+	p := wire.Confirmation{Group: w.group, Epoch: s.ID, Role: other.role, Announcements: make([][32]byte, len(e.parts))}
+	for i := range e.parts {
+		p.Announcements[i] = e.parts[i].hash
+	}
+	p.Announcements[2][0] ^= 1
+	raw := other.signAs(wire.SignedConfirmation, p.Marshal())
+	for range 2 {
+		shown := slices.ContainsFunc(n.m.Step(n.clock(), Control{Raw: raw}), func(o Output) bool {
+			b, ok := o.(Broadcast)
+			return ok && bytes.Equal(b.Raw, e.parts[2].raw)
+		})
+		w.expect(shown, "a contradiction does not make a member show what it was told")
+		w.run(w.now+2*evidenceAgain, nil)
+	}
 	return w
 }
 
@@ -320,7 +364,8 @@ func calmBehind(seed uint64, h *hooks) *world {
 }
 
 var directed = []func(uint64, *hooks) *world{
-	calmAll, calmAbsent, calmMany, calmJoin, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend, calmLong, calmOffer, calmDeaf, calmOldDisk, calmBehind,
+	calmAll, calmAbsent, calmMany, calmJoin, calmStagger, calmSpread, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend,
+	calmLong, calmOffer, calmDeaf, calmOldDisk, calmBehind,
 }
 
 // schedule runs the schedule of a seed: three of four are chaos.

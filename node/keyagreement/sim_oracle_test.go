@@ -223,6 +223,9 @@ func (o *oracle) completed(n *node, s Session) {
 	} else if n.cheat == honest {
 		o.keys[s.Transcript] = s
 	}
+	if len(s.Contributors) < min(2, len(s.Members)) && n.cheat == honest {
+		n.w.failf("%s alone chose the key of %v", s.Contributors[0], s.Transcript)
+	}
 	if e := n.m.epochs[s.ID]; e != nil {
 		o.by[s.ID] = e.opening.Opener
 	}
