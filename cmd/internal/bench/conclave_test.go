@@ -17,6 +17,35 @@ import (
 	"conclave/relaynode"
 )
 
+// clock is the time of a relay node and members that share one process. It goes slowly until they have a session: when a
+// hundred of them do their public-key work on two cores, each must be as patient with the others as if they had cores of
+// their own.
+type clock struct {
+	mu      sync.Mutex
+	real    time.Time // guarded by mu; when the present pace began
+	shown   time.Time // guarded by mu; what the clock showed then
+	slowing float64   // guarded by mu
+}
+
+func newClock(slowing float64) *clock {
+	now := time.Now()
+	return &clock{real: now, shown: now, slowing: max(slowing, 1)}
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown.Add(time.Duration(float64(time.Since(c.real)) / c.slowing))
+}
+
+// normal makes the clock go as fast as any other from now on.
+func (c *clock) normal() {
+	shown := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.real, c.shown, c.slowing = time.Now(), shown, 1
+}
+
 // conclave is the real thing as a chat: a relay node and members in this process.
 type conclave struct {
 	members []*node.Node
@@ -32,49 +61,46 @@ type conclave struct {
 // newConclave starts a relay node and members, their state on the disk, and returns when all send under one session.
 func newConclave(b testing.TB, members int) *conclave {
 	b.Helper()
-	group := pkitest.Fast(b, members)
-	relay, err := startRelay(group, filepath.Join(b.TempDir(), "relay.db"))
+	group, clock := pkitest.Fast(b, members), newClock(float64(members)/10)
+	id := group.Relay(0)
+	relay, err := relaynode.New(relaynode.Config{
+		Group: group.Group, Certificate: id.Cert.DER, Identity: id.Identity, Roster: group.Roster, Now: clock.now,
+		StatePath: filepath.Join(b.TempDir(), "relay.db"), Listen: []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ran := make(chan error, 1)
-	go func() { ran <- relay.Run(ctx) }()
-	c := &conclave{}
+	life, stop := context.WithCancel(context.Background())
+	c := &conclave{stop: stop, errs: make(chan error, members+1), using: make(map[int]wire.Transcript)}
+	c.running.Go(func() { c.errs <- relay.Run(life) })
 	b.Cleanup(func() {
-		if c.stop != nil {
-			if err := c.close(); err != nil {
-				b.Error(err)
-			}
-		}
-		stop()
-		if err := <-ran; err != nil {
+		if err := c.close(); err != nil {
 			b.Error(err)
 		}
 	})
-	state := func(i int) string { return filepath.Join(b.TempDir(), "state.db") }
-	if err := c.start(b.Context(), group, relay.Addrs(), state); err != nil {
+	for i, m := range group.Roster.Members { // all of them first: then they ask for a key together, not one after the other
+		id := group.Member(string(m.Role))
+		member, err := node.New(node.Config{
+			Group: group.Group, Certificate: id.Cert.DER, Identity: id.Identity, RSA: id.RSA, Roster: group.Roster,
+			Now: clock.now, StatePath: filepath.Join(b.TempDir(), fmt.Sprint(i)), Relays: relay.Addrs(), Timing: crowd,
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.members = append(c.members, member)
+	}
+	if err := c.start(b.Context(), life); err != nil {
 		b.Fatal(err)
 	}
+	clock.normal()
 	return c
 }
 
-// crowd is the patience of members that share one process: when a hundred of them do their public-key work on two cores,
-// the last waits for the work of all.
+// crowd is the patience of members that share one process, with what does not go by their clock.
 var crowd = node.Timing{DialTimeout: patient, ProbeTimeout: patient, ShareTimeout: patient, CircuitLinger: patient}
 
-// start starts all members of a group and returns when they send under one session.
-func (c *conclave) start(ctx context.Context, group *pkitest.Group, relays []ma.Multiaddr, state func(i int) string) error {
-	members := len(group.Roster.Members)
-	life, stop := context.WithCancel(context.Background())
-	c.stop, c.errs, c.using = stop, make(chan error, members), make(map[int]wire.Transcript)
-	for i := range members { // all of them first: then they ask for a key together, not one after the other
-		m, err := newMember(group, i, state(i), relays)
-		if err != nil {
-			return errors.Join(err, c.closeMembers())
-		}
-		c.members = append(c.members, m)
-	}
+// start runs all members and returns when they send under one session.
+func (c *conclave) start(ctx, life context.Context) error {
 	changed := make(chan struct{}, 1)
 	var watched []*node.Subscription
 	for i, m := range c.members {
@@ -140,24 +166,6 @@ func (c *conclave) awaitSession(ctx context.Context, changed <-chan struct{}) er
 	}
 }
 
-// startRelay makes a relay node on a free loopback port.
-func startRelay(group *pkitest.Group, state string) (*relaynode.Node, error) {
-	id := group.Relay(0)
-	return relaynode.New(relaynode.Config{
-		Group: group.Group, Certificate: id.Cert.DER, Identity: id.Identity, Roster: group.Roster, StatePath: state,
-		Listen: []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")},
-	})
-}
-
-// newMember makes the i-th member of a group.
-func newMember(group *pkitest.Group, i int, state string, relays []ma.Multiaddr) (*node.Node, error) {
-	m := group.Member(fmt.Sprintf("m%03d", i))
-	return node.New(node.Config{
-		Group: group.Group, Certificate: m.Cert.DER, Identity: m.Identity, RSA: m.RSA, Roster: group.Roster,
-		StatePath: state, Relays: relays, Timing: crowd,
-	})
-}
-
 func (c *conclave) size() int { return len(c.members) }
 
 func (c *conclave) send(ctx context.Context, from int, text string) error {
@@ -182,21 +190,16 @@ func (c *conclave) receive(ctx context.Context, member int) (string, error) {
 	}
 }
 
-// close stops all members and returns what went wrong with any.
+// close stops everything and returns what went wrong.
 func (c *conclave) close() error {
 	c.stop()
-	errs := []error{c.closeMembers()}
+	var errs []error
+	for _, m := range c.members {
+		errs = append(errs, m.Close())
+	}
 	c.running.Wait()
 	for len(c.errs) > 0 {
 		errs = append(errs, <-c.errs)
-	}
-	return errors.Join(errs...)
-}
-
-func (c *conclave) closeMembers() error {
-	errs := make([]error, len(c.members))
-	for i, m := range c.members {
-		errs[i] = m.Close()
 	}
 	return errors.Join(errs...)
 }
