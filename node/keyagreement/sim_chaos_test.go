@@ -176,12 +176,10 @@ func (w *world) die(n *node) {
 
 // changeRoster adds or removes a member; some hear of it at once, the others from them.
 func (w *world) changeRoster() {
-	var in, out []*node
+	var in []*node
 	for _, n := range w.nodes {
 		if inRoster(w.roster, n.role) {
 			in = append(in, n)
-		} else {
-			out = append(out, n)
 		}
 	}
 	change := w.nodes[w.rng.IntN(len(w.nodes))]

@@ -64,10 +64,8 @@ func (o *oracle) booted(n *node, i wire.Instance) {
 
 // view is what the oracle looks at before a step.
 type view struct {
-	hadKey  bool
-	want    bool // somebody wants an epoch
-	expired bool
-	roster  uint64
+	hadKey bool
+	want   bool // somebody wants an epoch
 }
 
 func (o *oracle) before(n *node) view {
