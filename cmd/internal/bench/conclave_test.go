@@ -58,7 +58,8 @@ type conclave struct {
 	using map[int]wire.Transcript // guarded by mu; the session under which each member sends
 }
 
-// newConclave starts a relay node and members, their state on the disk, and returns when all send under one session.
+// newConclave starts a relay node and members and returns when all send under one session. Their state is on the disk; a
+// hundred members would have a hundred disks, so that of a crowd is in memory, and only the relay node's is on the one here.
 func newConclave(b testing.TB, members int) *conclave {
 	b.Helper()
 	group, clock := pkitest.Fast(b, members), newClock(float64(members)/10)
@@ -80,9 +81,13 @@ func newConclave(b testing.TB, members int) *conclave {
 	})
 	for i, m := range group.Roster.Members { // all of them first: then they ask for a key together, not one after the other
 		id := group.Member(string(m.Role))
+		state := ""
+		if members <= fewMembers {
+			state = filepath.Join(b.TempDir(), fmt.Sprint(i))
+		}
 		member, err := node.New(node.Config{
 			Group: group.Group, Certificate: id.Cert.DER, Identity: id.Identity, RSA: id.RSA, Roster: group.Roster,
-			Now: clock.now, StatePath: filepath.Join(b.TempDir(), fmt.Sprint(i)), Relays: relay.Addrs(), Timing: crowd,
+			Now: clock.now, StatePath: state, Relays: relay.Addrs(), Timing: crowd,
 		})
 		if err != nil {
 			b.Fatal(err)
