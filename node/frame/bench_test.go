@@ -144,6 +144,9 @@ func benchOpen(b *testing.B, n int) {
 // TestAllocations pins the number of allocations: the AES key schedule and the CTR stream, which the standard library
 // makes anew for each key.
 func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates too")
+	}
 	a, s := testSession(t, 0), testSession(t, 1)
 	signer := a.Members()[0].Identity
 	content := benchText(256)
