@@ -7,6 +7,11 @@ import (
 	"conclave/overlay/wire"
 )
 
+// ackAgain is how many of the messages shown last are acknowledged once more at a start: acknowledgements wait in memory,
+// so a process that ended may have owed them. Whoever has them already takes no notice. Arbitrary: about what a busy
+// group sends between two frames of acknowledgements.
+const ackAgain = 64
+
 // acks gathers what was shown, to be acknowledged in one frame for all senders. With many members acknowledgements
 // are rarer, so that they do not outgrow the messages.
 type acks struct {

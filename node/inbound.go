@@ -65,6 +65,9 @@ func newInbound(e *engine, shown []state.Shown) inbound {
 	for _, s := range shown {
 		in.remember(s)
 	}
+	for _, s := range shown[max(0, len(shown)-ackAgain):] {
+		in.acks.add(e, s.ID)
+	}
 	return in
 }
 

@@ -63,6 +63,24 @@ func TestLateMember(t *testing.T) {
 	b.reads("C", "I am here")
 }
 
+// TestAckOwed ends a member after it has shown a message and before it has acknowledged it: it does so when it is back.
+func TestAckOwed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B")
+	w.disk = true
+	a := w.join("A")
+	w.tune = func(cfg *Config) { cfg.Timing.AckBase = time.Hour }
+	b := w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	id := a.send("shown, not acknowledged")
+	b.reads("A", "shown, not acknowledged")
+	b.leave()
+	a.state(id, Relayed)
+	w.tune = nil
+	w.join("B")
+	a.state(id, Delivered)
+}
+
 // TestRestartAlone restarts a member while the others are away: it has its session at once and sends under it.
 func TestRestartAlone(t *testing.T) {
 	t.Parallel()
