@@ -17,9 +17,8 @@ func hasKey(lines []string) bool { return slices.ContainsFunc(lines, keyLine.Mat
 func TestPlain(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	b := p.start("B", "--ui", "plain")
+	a, b := p.start("A", "--ui", "plain"), p.start("B", "--ui", "plain")
 	b.until("a key", hasKey)
-	a := p.start("A", "--ui", "plain")
 	a.types("hello")
 	a.types("")
 	a.types("//quit is not a command here")
@@ -191,8 +190,8 @@ func TestUnsentAtTheEnd(t *testing.T) {
 func TestRunsOnce(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	a := p.start("A", "--ui", "plain")
-	a.until("a key", hasKey)
+	a := p.start("A", "--ui", "json")
+	a.until("a link", func(l []string) bool { return len(events(l, "link")) > 0 })
 	again := p.start("A", "--ui", "plain")
 	if code := again.wait(); code != 1 || !strings.Contains(again.err.String(), "hint: this member runs already") {
 		t.Fatalf("exit code %d: %s", code, again.err.String())

@@ -163,7 +163,7 @@ func TestInTmux(t *testing.T) {
 	// Both leave, one by a signal, and the terminal is what it was.
 	x.text("A", "/quit")
 	x.keys("A", "Enter")
-	x.await("A", "shell$ ")
+	x.await("A", "shell$")
 	x.await("B", "A is away")
 	pid, err := os.ReadFile(filepath.Join(short, "B"))
 	if err != nil {
@@ -172,7 +172,7 @@ func TestInTmux(t *testing.T) {
 	if err := exec.Command("kill", "-TERM", strings.TrimSpace(string(pid))).Run(); err != nil {
 		t.Fatal(err)
 	}
-	x.await("B", "shell$ ")
+	x.await("B", "shell$")
 	for _, name := range []string{"A", "B"} {
 		x.text(name, `stty -a | tr ' ;' '\n\n' | grep -c -x -e icanon -e echo -e isig`)
 		x.keys(name, "Enter")
