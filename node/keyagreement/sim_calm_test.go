@@ -135,6 +135,23 @@ func calmSpread(seed uint64, h *hooks) *world {
 	return w
 }
 
+// calmAhead: one whose clock is ahead opens and goes away. The others' next key is a newer one all the same.
+func calmAhead(seed uint64, h *hooks) *world {
+	w := calm(seed, h, 3)
+	w.nodes[0].skew = 90 * time.Second
+	w.start(w.nodes, 10*time.Millisecond)
+	w.run(5*time.Second, nil)
+	before := w.nodes[1].using
+	w.nodes[0].kill()
+	for _, n := range w.nodes[1:] {
+		n.hint(w.nodes[0].role, false)
+	}
+	w.nodes[1].input(Rekey{})
+	w.run(w.now+15*time.Second, nil)
+	w.expect(w.nodes[1].using != before && w.nodes[2].using == w.nodes[1].using, "a clock that was ahead keeps a rekey from being used")
+	return w
+}
+
 // calmRekey: a new epoch while the old goes on.
 func calmRekey(seed uint64, h *hooks) *world {
 	w := calm(seed, h, 3)
@@ -365,7 +382,7 @@ func calmBehind(seed uint64, h *hooks) *world {
 
 var directed = []func(uint64, *hooks) *world{
 	calmAll, calmAbsent, calmMany, calmJoin, calmStagger, calmSpread, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend,
-	calmLong, calmOffer, calmDeaf, calmOldDisk, calmBehind,
+	calmLong, calmOffer, calmDeaf, calmOldDisk, calmBehind, calmAhead,
 }
 
 // schedule runs the schedule of a seed: three of four are chaos.
