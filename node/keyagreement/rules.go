@@ -46,7 +46,7 @@ const (
 	ruleRollback                  // a restored disk's sessions are not sent under
 	ruleRecords                   // sessions survive a restart
 	ruleRekey                     // a rekey opens a new epoch
-	ruleContribute                // a member that has not contributed under this roster asks
+	ruleContribute                // a member whose share is not in the newest key under this roster asks
 	ruleDepositAgain              // an unconfirmed share is offered again
 	ruleNewDatabase               // a new database gets everything again
 	ruleRewrap                    // any holder wraps again for a member that lacks a share
