@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"time"
 
 	"conclave/node/keyagreement"
@@ -48,6 +49,8 @@ type Config struct {
 	Now func() time.Time
 	// Rand is the source of randomness; nil means crypto/rand. Anything else is for tests.
 	Rand io.Reader
+	// ListenUDP opens the sockets under QUIC; nil means the system's. Anything else is for simulated networks.
+	ListenUDP func(network string, at *net.UDPAddr) (net.PacketConn, error)
 	// Timing is the set of waiting times. Zero fields take their defaults.
 	Timing Timing
 

@@ -51,6 +51,7 @@ func (n *Node) open() error {
 	roster := n.roster.Load()
 	h, err := overlay.NewHost(overlay.HostConfig{
 		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Peers: len(roster.Members) + len(roster.Relays), Log: n.cfg.Log,
+		ListenUDP: n.cfg.ListenUDP,
 	})
 	if err != nil {
 		return err

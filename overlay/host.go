@@ -57,6 +57,8 @@ type HostConfig struct {
 	HolePunch bool
 	// Gater may refuse connections. Default nil: none is refused.
 	Gater connmgr.ConnectionGater
+	// ListenUDP opens the UDP sockets under QUIC. Default nil: the system's. A simulated network puts its own here.
+	ListenUDP func(network string, at *net.UDPAddr) (net.PacketConn, error)
 	// Registerer takes the library's metrics. Default nil: none are kept.
 	Registerer prometheus.Registerer
 	// Log is for this package's own lines; the library logs through gologshim. Required.
@@ -289,7 +291,12 @@ func newQUIC(cfg HostConfig, limits network.ResourceManager) (*quicreuse.ConnMan
 	if err != nil {
 		return nil, err
 	}
-	return quicreuse.NewConnManager(quic.StatelessResetKey(reset), quic.TokenGeneratorKey(token),
+	var sockets []quicreuse.Option
+	if cfg.ListenUDP != nil {
+		sockets = append(sockets, quicreuse.OverrideListenUDP(cfg.ListenUDP),
+			quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return noRoutes{}, nil }))
+	}
+	return quicreuse.NewConnManager(quic.StatelessResetKey(reset), quic.TokenGeneratorKey(token), append(sockets,
 		quicreuse.ConnContext(func(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
 			addr, err := quicreuse.ToQuicMultiaddr(info.RemoteAddr, quic.Version1)
 			if err != nil {
@@ -303,5 +310,13 @@ func newQUIC(cfg HostConfig, limits network.ResourceManager) (*quicreuse.ConnMan
 			context.AfterFunc(ctx, scope.Done)
 			return ctx, nil
 		}),
-		quicreuse.VerifySourceAddress(func(addr net.Addr) bool { return limits.VerifySourceAddress(addr) }))
+		quicreuse.VerifySourceAddress(func(addr net.Addr) bool { return limits.VerifySourceAddress(addr) }))...)
+}
+
+// noRoutes prefers no address to send from: the system's routes say nothing about sockets that are not the system's.
+type noRoutes struct{}
+
+// PreferredSourceIPForDestination implements quicreuse.SourceIPSelector.
+func (noRoutes) PreferredSourceIPForDestination(*net.UDPAddr) (net.IP, error) {
+	return net.IPv4zero, nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"conclave/overlay"
@@ -48,6 +49,8 @@ type Config struct {
 	// Now is the clock; nil means time.Now. It dates handshakes, certificates and what is stored; timers run on the
 	// process's own.
 	Now func() time.Time
+	// ListenUDP opens the sockets under QUIC; nil means the system's. Anything else is for simulated networks.
+	ListenUDP func(network string, at *net.UDPAddr) (net.PacketConn, error)
 	// Registerer gets the host's metrics. Nil registers none.
 	Registerer prometheus.Registerer
 	// Inspect is how many of the latest batches and mails Held returns. Zero keeps none for it; a window asks for some.

@@ -144,6 +144,7 @@ func (n *Node) openHost() error {
 	h, err := overlay.NewHost(overlay.HostConfig{
 		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Peers: n.peers(),
 		Relay: &overlay.RelayConfig{ACL: acl{n}, Tracer: n.circuits}, Registerer: n.cfg.Registerer, Log: n.log,
+		ListenUDP: n.cfg.ListenUDP,
 	})
 	if err != nil {
 		return err
