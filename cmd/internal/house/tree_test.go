@@ -60,8 +60,8 @@ var tree = sync.OnceValues(func() ([]file, error) {
 			}
 			return nil
 		}
-		if !entry.Type().IsRegular() {
-			return nil
+		if !entry.Type().IsRegular() || entry.Name() == ".git" {
+			return nil // in a linked worktree .git is a file that names the repository's folder
 		}
 		data, err := os.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
