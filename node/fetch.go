@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"conclave/overlay/wire"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 	goneAfter = 3 * time.Second
 )
 
-// fetcher asks the relay node's backlog for what lanes want.
+// fetcher asks a relay node's backlog for what lanes want: the main one's first, then, when it has not got it, the others'.
 type fetcher struct {
 	e     *engine
 	under map[uint64]fetching
@@ -26,6 +28,7 @@ type fetcher struct {
 
 type fetching struct {
 	lane  *lane
+	relay *linkView
 	until time.Time
 	asked wire.Fetch
 }
@@ -55,7 +58,8 @@ func (f *fetcher) ask(l *lane, now time.Time) {
 		return
 	}
 	m := wire.Fetch{Seq: f.e.links.number(), Prefix: l.chat.about.Transcript.Prefix(), Sender: l.sender, Start: w.Start, From: w.From, To: w.To, Signer: wire.Signer(l.member.Identity)}
-	if !f.e.links.offer(&m) {
+	relays := f.e.links.usable()
+	if len(relays) == 0 || relays[l.tries%len(relays)].conn.Offer(&m) != nil {
 		// Without a relay node nobody can be asked whether a start goes on; a real gap waits.
 		if w.Tail || now.Sub(l.since) >= f.e.cfg.Timing.GapGiveUp {
 			f.giveUp(l)
@@ -65,13 +69,13 @@ func (f *fetcher) ask(l *lane, now time.Time) {
 		return
 	}
 	l.fetching, l.due = m.Seq, time.Time{}
-	f.under[m.Seq] = fetching{lane: l, until: now.Add(fetchTimeout), asked: m}
+	f.under[m.Seq] = fetching{lane: l, relay: relays[l.tries%len(relays)], until: now.Add(fetchTimeout), asked: m}
 }
 
 // fetched takes in an answer. The batches are verified.
-func (f *fetcher) fetched(seq uint64, batches []wire.Batch, more bool) {
+func (f *fetcher) fetched(by *linkView, seq uint64, batches []wire.Batch, more bool) {
 	u, ok := f.under[seq]
-	if !ok {
+	if !ok || u.relay != by {
 		return
 	}
 	in, l := &f.e.inbound, u.lane
@@ -97,6 +101,10 @@ func (f *fetcher) fetched(seq uint64, batches []wire.Batch, more bool) {
 // empty is told when a fetch brought nothing of what was missing. A sender's batch that the relay node never got is
 // sent to it again after two seconds, so a real gap is worth waiting for.
 func (f *fetcher) empty(l *lane) {
+	if l.tries++; l.tries < len(f.e.links.usable()) {
+		l.due = time.Now() // another relay node may have it
+		return
+	}
 	w, _ := l.queue.Want()
 	waited := time.Since(l.since)
 	gone := w.Low > w.To && waited >= goneAfter
@@ -104,8 +112,7 @@ func (f *fetcher) empty(l *lane) {
 		f.giveUp(l)
 		return
 	}
-	l.due = time.Now().Add(min(fetchRetry<<min(l.tries, 8), fetchRetryMax))
-	l.tries++
+	l.due = time.Now().Add(min(fetchRetry<<min(l.tries-1, 8), fetchRetryMax))
 }
 
 // giveUp goes past what cannot be had, and tells if something was lost.
@@ -121,20 +128,27 @@ func (f *fetcher) giveUp(l *lane) {
 	e.inbound.touched[l] = struct{}{}
 }
 
-// refused is told when the relay node refuses a fetch.
-func (f *fetcher) refused(seq uint64) {
-	if u, ok := f.under[seq]; ok {
-		delete(f.under, seq)
-		u.lane.fetching = 0
-		u.lane.due = time.Now().Add(fetchRetryMax)
+// refused is told when a relay node refuses a fetch, or does not answer it.
+func (f *fetcher) refused(by *linkView, seq uint64) {
+	u, ok := f.under[seq]
+	if !ok || u.relay != by {
+		return
+	}
+	delete(f.under, seq)
+	u.lane.fetching = 0
+	u.lane.due = time.Now().Add(fetchRetryMax)
+	if u.lane.tries++; u.lane.tries < len(f.e.links.usable()) {
+		u.lane.due = time.Now()
 	}
 }
 
 // down forgets what was asked of a link that is gone.
-func (f *fetcher) down() {
+func (f *fetcher) down(of *linkView) {
 	for seq, u := range f.under {
-		u.lane.fetching, u.lane.due = 0, time.Now()
-		delete(f.under, seq)
+		if u.relay == of {
+			u.lane.fetching, u.lane.due = 0, time.Now()
+			delete(f.under, seq)
+		}
 	}
 }
 
@@ -148,7 +162,7 @@ func (f *fetcher) tick() {
 	now := time.Now()
 	for seq, u := range f.under {
 		if now.After(u.until) {
-			f.refused(seq)
+			f.refused(u.relay, seq)
 		}
 	}
 }
@@ -166,22 +180,37 @@ func (f *fetcher) deadline() (due time.Time) {
 	return due
 }
 
-// headsAre takes the relay node's word on what its backlog holds.
-func (in *inbound) headsAre(heads []wire.Head, full bool) {
+// headsAre takes a relay node's word on what its backlog holds.
+func (in *inbound) headsAre(relay peer.ID, heads []wire.Head, full bool) {
 	if full {
-		in.heads, in.headCount = make(map[wire.Prefix]map[headKey]wire.Head), 0
+		in.forgetHeads(relay)
 	}
 	for _, h := range heads {
 		if ch := in.e.chats.byPrefix[h.Prefix]; ch != nil {
 			in.hint(ch, h)
 			continue
 		}
-		in.keepHead(h)
+		in.keepHead(relay, h)
 	}
 }
 
-func (in *inbound) keepHead(h wire.Head) {
-	of, key := in.heads[h.Prefix], headKey{h.Sender, h.Start, h.Signer}
+// forgetHeads drops what a relay node said of sessions that are not known here.
+func (in *inbound) forgetHeads(relay peer.ID) {
+	for p, of := range in.heads {
+		for key := range of {
+			if key.relay == relay {
+				delete(of, key)
+				in.headCount--
+			}
+		}
+		if len(of) == 0 {
+			delete(in.heads, p)
+		}
+	}
+}
+
+func (in *inbound) keepHead(relay peer.ID, h wire.Head) {
+	of, key := in.heads[h.Prefix], headKey{h.Sender, h.Start, h.Signer, relay}
 	if of == nil {
 		of = make(map[headKey]wire.Head)
 		in.heads[h.Prefix] = of

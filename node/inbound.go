@@ -11,6 +11,8 @@ import (
 	"conclave/node/order"
 	"conclave/node/state"
 	"conclave/overlay/wire"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 const (
@@ -54,6 +56,7 @@ type headKey struct {
 	sender uint16
 	start  uint32
 	signer wire.Signer
+	relay  peer.ID // who said so
 }
 
 func newInbound(e *engine, shown []state.Shown) inbound {

@@ -11,11 +11,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// links is the engine's view of the relay nodes that this member is connected to.
+// links is the engine's view of the relay nodes that this member is connected to. All of them are kept up, each with a
+// session, a slot and the topic: what one says counts, whichever it is. Deposits and stores go to one of them, the main one,
+// and fetches to it first.
 type links struct {
 	e    *engine
 	all  map[peer.ID]*linkView
-	main *linkView // the relay node that requests go to; nil without one
+	main *linkView // nil without a relay node
 	seen map[peer.ID]wire.DatabaseID
 	last uint64 // number of the last deposit or fetch
 }
@@ -27,6 +29,7 @@ type linkView struct {
 	ready bool
 	state LinkState
 	why   string
+	acks  []wire.MailID // mail of its mailbox that it may delete
 }
 
 func newLinks(e *engine) links {
@@ -42,9 +45,37 @@ func (l *links) number() uint64 {
 	return l.last
 }
 
-// offer queues a request for the relay node, if there is one and it keeps up.
+// offer queues a request for the main relay node, if there is one and it keeps up.
 func (l *links) offer(m wire.Message) bool {
 	return l.main != nil && l.main.conn.Offer(m) == nil
+}
+
+// usable returns the relay nodes that take requests, the main one first and the others in an order of their own.
+func (l *links) usable() []*linkView {
+	if l.main == nil {
+		return nil
+	}
+	list := []*linkView{l.main}
+	for _, v := range l.all {
+		if v.ready && v != l.main {
+			list = append(list, v)
+		}
+	}
+	slices.SortFunc(list[1:], func(a, b *linkView) int { return strings.Compare(string(a.link.relay), string(b.link.relay)) })
+	return list
+}
+
+// acknowledge tells each relay node which of its mail is held durably here.
+func (l *links) acknowledge() {
+	for _, v := range l.all {
+		for len(v.acks) > 0 && v.conn != nil {
+			k := min(len(v.acks), wire.MaxListItems)
+			if v.conn.Offer(&wire.DeliveryAck{IDs: v.acks[:k:k]}) != nil {
+				break
+			}
+			v.acks = v.acks[k:]
+		}
+	}
 }
 
 // view returns what is known of a link.
@@ -103,13 +134,14 @@ func (l *links) choose(v *linkView) {
 // down is told that a link is gone.
 func (l *links) down(of *link, why string) {
 	v := l.view(of)
-	v.conn, v.ready = nil, false
+	v.conn, v.ready, v.acks = nil, false, nil // mail that it delivered and that was not acknowledged comes again
 	l.state(of, Down, why)
+	l.e.inbound.fetch.down(v)
+	l.e.members.gone(of.relay)
 	if l.main != v {
 		return
 	}
 	l.main = nil
-	l.e.inbound.fetch.down()
 	l.e.post.down()
 	l.e.step(keyagreement.RelayDown{})
 	for _, other := range l.all {
@@ -133,37 +165,40 @@ func (l *links) list() []Link {
 
 // message takes in what a relay node says. Batches in it are verified.
 func (l *links) message(of *link, m incoming) {
-	e, main := l.e, l.main != nil && l.main.link == of
+	e, v := l.e, l.view(of)
 	switch msg := m.Message.(type) {
 	case *wire.Presence:
-		if main || l.main == nil {
-			e.members.hint(msg.Online)
-		}
+		e.members.hint(of.relay, msg.Online)
 	case *wire.Delivery:
-		e.post.delivered(m.mails)
+		e.post.delivered(v, m.mails)
 	case *wire.DepositResult:
-		e.post.deposited(msg)
+		if v == l.main {
+			e.post.deposited(msg)
+		}
 	case *wire.Stored:
 		e.outbox.stored(msg.IDs)
 		e.outbox.refused(msg.Refused)
 	case *wire.Heads:
-		e.inbound.headsAre(msg.Heads, msg.Full)
+		e.inbound.headsAre(of.relay, msg.Heads, msg.Full)
 	case *wire.Fetched:
-		e.inbound.fetch.fetched(msg.Seq, m.batches, msg.More)
+		e.inbound.fetch.fetched(v, msg.Seq, m.batches, msg.More)
 	case *wire.Refusal:
-		l.refusal(of, msg, main)
+		l.refusal(v, msg)
 	}
 }
 
-func (l *links) refusal(of *link, m *wire.Refusal, main bool) {
-	l.e.cfg.Log.Warn("the relay node refuses a request", "relay", of.relay, "code", m.Code, "text", m.Text)
+func (l *links) refusal(v *linkView, m *wire.Refusal) {
+	l.e.cfg.Log.Warn("the relay node refuses a request", "relay", v.link.relay, "code", m.Code, "text", m.Text)
 	if m.Code == wire.RefusedReplaced {
 		l.e.publish(Problem{
 			At: l.e.at(), Text: "another process uses this member's identity", Hint: "stop one of the two",
 		})
 	}
-	if main && m.Seq != 0 {
-		l.e.post.refused(m.Seq)
-		l.e.inbound.fetch.refused(m.Seq)
+	if m.Seq == 0 {
+		return
 	}
+	if v == l.main {
+		l.e.post.refused(m.Seq)
+	}
+	l.e.inbound.fetch.refused(v, m.Seq)
 }

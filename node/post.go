@@ -33,7 +33,6 @@ type post struct {
 	wrapping   int      // shares that are being wrapped
 	mail       []letter // for the next deposit
 	deposits   map[uint64]deposit
-	acks       []wire.MailID // mail that the relay node may delete
 	circuits   circuits
 }
 
@@ -67,9 +66,7 @@ func (p *post) settle() {
 	if p.wrapping == 0 || len(p.mail) >= wire.MaxMailItems/2 {
 		p.deposit()
 	}
-	if len(p.acks) > 0 && p.e.links.offer(&wire.DeliveryAck{IDs: p.acks[:min(len(p.acks), wire.MaxListItems)]}) {
-		p.acks = p.acks[min(len(p.acks), wire.MaxListItems):]
-	}
+	p.e.links.acknowledge()
 }
 
 // publish sends the waiting control messages in as few batches as they fit into. Those for absent members too go into
@@ -246,12 +243,11 @@ func (p *post) refused(seq uint64) {
 	}
 }
 
-// down takes back everything that the link that is gone did not answer. Mail it delivered comes again.
+// down takes back everything that the main link, which is gone, did not answer.
 func (p *post) down() {
 	for seq := range p.deposits {
 		p.refused(seq)
 	}
-	p.acks = nil
 }
 
 // tick takes back deposits that were never answered.
@@ -272,10 +268,11 @@ func (p *post) deadline() (due time.Time) {
 	return sooner(due, p.circuits.deadline())
 }
 
-// delivered takes in mail: shares and control batches, which the link has verified.
-func (p *post) delivered(mails []parsedMail) {
+// delivered takes in mail: shares and control batches, which the link has verified. It is acknowledged to the relay node
+// that delivered it.
+func (p *post) delivered(by *linkView, mails []parsedMail) {
 	for _, m := range mails {
-		done := func() { p.acks = append(p.acks, m.id) }
+		done := func() { by.acks = append(by.acks, m.id) }
 		switch {
 		case m.share != nil:
 			if ref := p.e.refs.add(done); ref != 0 {

@@ -17,12 +17,12 @@ import (
 // little later, and what a member asks for on its arrival is faster.
 const heardLately = 2 * time.Second
 
-// presence is who is said to be connected to the relay node. It decides which way is tried first, never more.
+// presence is who is said to be there. Each source (a relay node) says whom it sees, and whom one of them sees is there.
+// It decides which way is tried first, never more.
 type presence struct {
 	e      *engine
 	online map[wire.Role]bool
-	last   []peer.ID // the last hint
-	hinted bool      // there was one since the link came up
+	hints  map[peer.ID][]peer.ID // the last hint of each source
 	told   map[wire.Role]bool
 	heard  map[wire.Role]time.Time
 	live   map[wire.Role]bool // heard over the topic since it came: so it hears the topic too
@@ -32,7 +32,7 @@ type presence struct {
 func newPresence(e *engine) presence {
 	return presence{
 		e: e, online: make(map[wire.Role]bool), told: make(map[wire.Role]bool), heard: make(map[wire.Role]time.Time),
-		live: make(map[wire.Role]bool),
+		live: make(map[wire.Role]bool), hints: make(map[peer.ID][]peer.ID),
 	}
 }
 
@@ -51,10 +51,18 @@ func (p *presence) hears(signer ed25519.PublicKey, topic bool) {
 // and not the topic yet.
 func (p *presence) listens(role wire.Role) bool { return p.online[role] && p.live[role] }
 
-// hint takes the relay node's word. A hint that comes before the link is ready waits for it.
-func (p *presence) hint(online []peer.ID) {
-	p.last, p.hinted = online, true
+// hint takes a source's word. A hint that comes before a link is ready waits for it.
+func (p *presence) hint(source peer.ID, online []peer.ID) {
+	p.hints[source] = online
 	if p.e.links.ready() {
+		p.apply()
+	}
+}
+
+// gone forgets what a source said, when others are left.
+func (p *presence) gone(source peer.ID) {
+	delete(p.hints, source)
+	if p.e.links.ready() && len(p.hints) > 0 {
 		p.apply()
 	}
 }
@@ -62,14 +70,14 @@ func (p *presence) hint(online []peer.ID) {
 // relayUp applies a hint that came early. The machine hears of everybody.
 func (p *presence) relayUp() {
 	clear(p.told)
-	if p.hinted {
+	if len(p.hints) > 0 {
 		p.apply()
 	}
 }
 
-// relayDown forgets who was there: nobody can tell any more.
+// relayDown forgets who was there: nobody can tell any more. What links that are not ready yet said waits for them.
 func (p *presence) relayDown() {
-	p.hinted, p.last, p.due = false, nil, time.Time{}
+	p.due = time.Time{}
 	clear(p.live)
 	for _, m := range p.e.roster.Members {
 		if p.online[m.Role] {
@@ -83,10 +91,12 @@ func (p *presence) relayDown() {
 func (p *presence) apply() {
 	e := p.e
 	before := p.online
-	p.online = make(map[wire.Role]bool, len(p.last))
-	for _, id := range p.last {
-		if m, _, ok := e.roster.MemberByPeer(id); ok && m.Role != e.self {
-			p.online[m.Role] = true
+	p.online = make(map[wire.Role]bool, len(before))
+	for _, online := range p.hints {
+		for _, id := range online {
+			if m, _, ok := e.roster.MemberByPeer(id); ok && m.Role != e.self {
+				p.online[m.Role] = true
+			}
 		}
 	}
 	for _, m := range e.roster.Members {
@@ -127,7 +137,7 @@ func (p *presence) tick() {
 		return
 	}
 	p.due = time.Time{}
-	if p.hinted && p.e.links.ready() {
+	if len(p.hints) > 0 && p.e.links.ready() {
 		p.apply()
 	}
 }

@@ -1,0 +1,193 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"conclave/overlay/wire"
+	"conclave/pki/pkitest"
+	"conclave/relaynode"
+
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// station is one of several relay nodes.
+type station struct {
+	w    *world
+	i    int
+	at   ma.Multiaddr // where it listens, the same after a restart
+	run  *runner[*relaynode.Node]
+	tune func(*relaynode.Config)
+}
+
+// newStations returns a world with several relay nodes, all of them running.
+func newStations(t *testing.T, count int, roles ...wire.Role) (*world, []*station) {
+	t.Helper()
+	w := &world{t: t, group: pkitest.New(t, pkitest.Config{Roles: roles, Relays: count}), dir: t.TempDir(), disk: true}
+	var all []*station
+	for i := range count {
+		s := &station{w: w, i: i, at: ma.StringCast("/ip4/127.0.0.1/tcp/0")}
+		s.start()
+		t.Cleanup(s.stop)
+		all = append(all, s)
+	}
+	return w, all
+}
+
+func (s *station) start() {
+	s.w.t.Helper()
+	id := s.w.group.Relay(s.i)
+	cfg := relaynode.Config{
+		Group: s.w.group.Group, Certificate: id.Cert.DER, Identity: id.Identity, Roster: s.w.group.Roster,
+		Listen: []ma.Multiaddr{s.at}, StatePath: filepath.Join(s.w.dir, fmt.Sprintf("relay%d.db", s.i)),
+		Log: quiet(fmt.Sprintf("relay%d", s.i)), Now: s.w.now,
+	}
+	if s.tune != nil {
+		s.tune(&cfg)
+	}
+	n, err := relaynode.New(cfg)
+	if err != nil {
+		s.w.t.Fatalf("starting relay node %d: %v", s.i, err)
+	}
+	s.at, _ = ma.SplitLast(n.Addrs()[0])
+	s.run = start(s.w.t, n)
+}
+
+func (s *station) stop() {
+	if s.run != nil {
+		s.run.stop(s.w.t)
+		s.run = nil
+	}
+}
+
+func (s *station) addr() ma.Multiaddr {
+	return s.at.Encapsulate(ma.StringCast("/p2p/" + s.w.group.Relay(s.i).Cert.Peer.String()))
+}
+
+// mails returns how much mail lies at the relay node.
+func (s *station) mails() int {
+	s.w.t.Helper()
+	status, err := s.run.node.Status(context.Background())
+	if err != nil {
+		s.w.t.Fatal(err)
+	}
+	return status.Mailbox.Items
+}
+
+// joinAt starts a member that knows these relay nodes.
+func (w *world) joinAt(role string, at ...*station) *person {
+	w.t.Helper()
+	cfg := w.config(role)
+	cfg.Relays = nil
+	for _, s := range at {
+		cfg.Relays = append(cfg.Relays, s.addr())
+	}
+	return w.joinWith(cfg, role)
+}
+
+// linked waits until a member's latest word on a relay node is this.
+func (p *person) linked(s *station, want LinkState) {
+	p.t.Helper()
+	id := s.w.group.Relay(s.i).Cert.Peer
+	p.until(fmt.Sprintf("the link to relay node %d to be %s", s.i, want), func(events []Event) bool {
+		var last LinkState
+		for _, l := range all[Link](events) {
+			if l.Relay == id {
+				last = l.State
+			}
+		}
+		return last == want
+	})
+}
+
+// TestMainRelayNodeDies has three members on two relay nodes, and ends each of the two in turn in mid-conversation.
+func TestMainRelayNodeDies(t *testing.T) {
+	t.Parallel()
+	w, at := newStations(t, 2, "A", "B", "C")
+	var people []*person
+	for _, role := range []string{"A", "B", "C"} {
+		people = append(people, w.joinAt(role, at...))
+	}
+	agree(t, abc, people...)
+	for _, p := range people {
+		p.linked(at[0], Ready)
+		p.linked(at[1], Ready)
+	}
+	var sent []string
+	var last wire.MessageID
+	talk := func(count int) {
+		for range count {
+			text := fmt.Sprintf("message %d", len(sent))
+			sent = append(sent, text)
+			last = people[0].send(text)
+			people[1].reads("A", sent...)
+		}
+	}
+	for _, dies := range []int{0, 1, 0} {
+		talk(20)
+		at[dies].stop()
+		talk(20)
+		people[2].reads("A", sent...)
+		people[0].state(last, Relayed)
+		at[dies].start()
+		for _, p := range people {
+			p.linked(at[dies], Ready)
+		}
+	}
+}
+
+// TestMailIsAcknowledgedWhereItLay leaves mail at a relay node that is not the recipient's main one: it is deleted there.
+func TestMailIsAcknowledgedWhereItLay(t *testing.T) {
+	t.Parallel()
+	w, at := newStations(t, 2, "A", "B", "C")
+	at[0].stop()
+	a, b := w.joinAt("A", at[1]), w.joinAt("B", at[1])
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	eventually(t, "C's shares lie at the second relay node", func() bool { return at[1].mails() >= 2 })
+	a.leave()
+	b.leave()
+	at[1].stop()
+	at[0].start()
+	c := w.joinAt("C", at...)
+	c.linked(at[0], Ready) // so that it is the main one
+	at[1].start()
+	eventually(t, "no mail is left", func() bool { return at[1].mails() == 0 })
+}
+
+// eventually waits until something holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// TestPresenceIsTheUnion: who is at either of two relay nodes is there, until none of them says so any more.
+func TestPresenceIsTheUnion(t *testing.T) {
+	t.Parallel()
+	w, at := newStations(t, 2, "A", "B", "C")
+	a, b, c := w.joinAt("A", at...), w.joinAt("B", at[0]), w.joinAt("C", at[1])
+	a.linked(at[0], Ready)
+	a.linked(at[1], Ready)
+	present := func(roles ...wire.Role) {
+		t.Helper()
+		a.until(fmt.Sprintf("%v to be there and nobody else", roles), func(events []Event) bool {
+			online := make(map[wire.Role]bool)
+			for _, p := range all[Peer](events) {
+				online[p.Role] = p.Online
+			}
+			return online["B"] == slices.Contains(roles, "B") && online["C"] == slices.Contains(roles, "C")
+		})
+	}
+	present("B", "C")
+	b.leave()
+	present("C")
+	c.leave()
+	present()
+}
