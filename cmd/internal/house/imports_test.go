@@ -44,11 +44,11 @@ var arrows = []arrow{
 	{from: "cmd", not: []string{"conclave/node", "conclave/relaynode"}, except: []string{"conclave/node$", "conclave/relaynode$", "conclave/relaynode/mailbox$", "conclave/relaynode/backlog$"}, direct: true, reason: "screens use the exported API of node and relaynode (of which the stores' limits are part), nothing deeper"},
 	{from: "", not: []string{"math/rand"}, except: []string{"math/rand/v2"}, direct: true, reason: "a seedable generator is one import away from a key"},
 	{from: "cmd", not: []string{libp2p + "$"}, reason: "the root package links WebRTC and WebTransport, whatever its options say"},
-	{from: "cmd", not: []string{"testing", "conclave/pki/pkitest", "conclave/overlay/baseline", "conclave/cmd/internal/web/webtest"}, tests: true, reason: "what is made for tests stays out of the binaries"},
+	{from: "cmd", not: []string{"testing", "conclave/pki/pkitest", "conclave/overlay/baseline", "conclave/cmd/internal/web/webtest", "conclave/cmd/internal/netlab"}, tests: true, reason: "what is made for tests stays out of the binaries"},
 }
 
 // onlyTests are packages that exist for tests: nothing but tests, and one another, may import them.
-var onlyTests = []string{"overlay/baseline", "pki/pkitest", "cmd/internal/web/webtest"}
+var onlyTests = []string{"overlay/baseline", "pki/pkitest", "cmd/internal/web/webtest", "cmd/internal/netlab"}
 
 // matches says whether an import path is one of those that the patterns name.
 func matches(dep string, patterns []string) bool {
