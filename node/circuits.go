@@ -39,7 +39,7 @@ func newCircuits(e *engine) circuits { return circuits{e: e, open: make(map[peer
 func (c *circuits) carry(l letter) bool {
 	way := c.open[l.item.To]
 	if way == nil {
-		if len(c.open) >= maxCircuits {
+		if len(c.open) >= maxCircuits && !overlay.Direct(c.e.n.host, l.item.To) {
 			return false
 		}
 		way = &circuit{}
@@ -232,7 +232,7 @@ func (l *links) addAddresses(to peer.ID) {
 		if one.conn == nil {
 			continue
 		}
-		for _, a := range one.link.addrs {
+		for _, a := range one.link.addresses() {
 			if c, err := overlay.CircuitAddr(a); err == nil {
 				l.e.n.host.Peerstore().AddAddr(to, c, peerstore.TempAddrTTL)
 			}

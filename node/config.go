@@ -41,7 +41,9 @@ type Config struct {
 	// Relays are addresses of relay nodes, each ending in /p2p/<peer ID> (which may be left out when the roster has
 	// one relay node only). None means the roster's addresses.
 	Relays []ma.Multiaddr
-	// Listen are addresses to accept connections on. None means that the member only dials.
+	// LAN makes the member look for the others on the local network too, and listen. Nil does not.
+	LAN *LAN
+	// Listen are addresses to accept connections on. None means that the member only dials, or with LAN free ports.
 	Listen []ma.Multiaddr
 	// Log gets what an operator wants to know. Nil discards it.
 	Log *slog.Logger

@@ -39,12 +39,14 @@ type link struct {
 	relay peer.ID
 	addrs []ma.Multiaddr
 
+	learned *learned // addresses found later
+
 	greeted  bool // the relay node has seen this member's roster; owned by run
 	replaced bool // another process took the session; owned by run
 }
 
 func newLink(n *Node, relay peer.ID, addrs []ma.Multiaddr) *link {
-	return &link{n: n, relay: relay, addrs: addrs}
+	return &link{n: n, relay: relay, addrs: addrs, learned: newLearned()}
 }
 
 // incoming is a message as the engine gets it: what costs time was done before.
@@ -90,9 +92,13 @@ func (l *link) pause(ctx context.Context, failures int) {
 	wait = wait/2 + rand.N(wait/2+1)
 	select {
 	case <-time.After(wait):
+	case <-l.learned.news: // it is somewhere else than was known
 	case <-ctx.Done():
 	}
 }
+
+// addresses returns where the relay node may be, each ending in /p2p/<peer ID>.
+func (l *link) addresses() []ma.Multiaddr { return slices.Concat(l.addrs, l.learned.get()) }
 
 // session is the life of one connection. It returns why it ended.
 func (l *link) session(ctx context.Context) error {
@@ -130,7 +136,7 @@ func (l *link) session(ctx context.Context) error {
 // dialAddrs returns the addresses without their peer ID.
 func (l *link) dialAddrs() []ma.Multiaddr {
 	var addrs []ma.Multiaddr
-	for _, a := range l.addrs {
+	for _, a := range l.addresses() {
 		if transport, _ := peer.SplitAddr(a); transport != nil {
 			addrs = append(addrs, transport)
 		}

@@ -3,6 +3,8 @@ package node
 import (
 	"bytes"
 	"crypto/ed25519"
+	"maps"
+	"slices"
 	"time"
 
 	"conclave/node/keyagreement"
@@ -17,13 +19,14 @@ import (
 // little later, and what a member asks for on its arrival is faster.
 const heardLately = 2 * time.Second
 
-// presence is who is said to be there. Each source (a relay node) says whom it sees, and whom one of them sees is there.
-// It decides which way is tried first, never more.
+// presence is who is there: whom a relay node says that it sees, and whoever is in the topic over a connection of its own. It
+// decides which way is tried first, never more.
 type presence struct {
 	e      *engine
 	online map[wire.Role]bool
 	hints  map[peer.ID][]peer.ID // the last hint of each source
 	told   map[wire.Role]bool
+	near   map[peer.ID]bool // members in the topic over a connection of their own: no relay node is needed for them
 	heard  map[wire.Role]time.Time
 	live   map[wire.Role]bool // heard over the topic since it came: so it hears the topic too
 	due    time.Time          // when somebody who was heard is to be looked at again
@@ -32,7 +35,7 @@ type presence struct {
 func newPresence(e *engine) presence {
 	return presence{
 		e: e, online: make(map[wire.Role]bool), told: make(map[wire.Role]bool), heard: make(map[wire.Role]time.Time),
-		live: make(map[wire.Role]bool), hints: make(map[peer.ID][]peer.ID),
+		live: make(map[wire.Role]bool), hints: make(map[peer.ID][]peer.ID), near: make(map[peer.ID]bool),
 	}
 }
 
@@ -67,16 +70,30 @@ func (p *presence) gone(source peer.ID) {
 	}
 }
 
+// nearAre is told which members are in the topic without a relay node in between.
+func (p *presence) nearAre(members []peer.ID) {
+	clear(p.near)
+	for _, id := range members {
+		p.near[id] = true
+	}
+	p.apply()
+}
+
 // relayUp applies a hint that came early. The machine hears of everybody.
 func (p *presence) relayUp() {
 	clear(p.told)
-	if len(p.hints) > 0 {
+	if len(p.hints)+len(p.near) > 0 {
 		p.apply()
 	}
 }
 
-// relayDown forgets who was there: nobody can tell any more. What links that are not ready yet said waits for them.
+// relayDown forgets who was there: nobody can tell any more, except of those who are near. What links that are not ready
+// yet said waits for them.
 func (p *presence) relayDown() {
+	if len(p.near) > 0 {
+		p.apply()
+		return
+	}
 	p.due = time.Time{}
 	clear(p.live)
 	for _, m := range p.e.roster.Members {
@@ -92,11 +109,9 @@ func (p *presence) apply() {
 	e := p.e
 	before := p.online
 	p.online = make(map[wire.Role]bool, len(before))
-	for _, online := range p.hints {
-		for _, id := range online {
-			if m, _, ok := e.roster.MemberByPeer(id); ok && m.Role != e.self {
-				p.online[m.Role] = true
-			}
+	for _, id := range p.sources() {
+		if m, _, ok := e.roster.MemberByPeer(id); ok && m.Role != e.self {
+			p.online[m.Role] = true
 		}
 	}
 	for _, m := range e.roster.Members {
@@ -112,6 +127,17 @@ func (p *presence) apply() {
 		}
 		p.tell(m.Role, now)
 	}
+}
+
+// sources returns everybody whom some source sees.
+func (p *presence) sources() []peer.ID {
+	seen := slices.Collect(maps.Keys(p.near))
+	if p.e.links.ready() {
+		for _, online := range p.hints {
+			seen = append(seen, online...)
+		}
+	}
+	return seen
 }
 
 // tell tells the machine whether a member is there, unless it knows.
@@ -137,9 +163,7 @@ func (p *presence) tick() {
 		return
 	}
 	p.due = time.Time{}
-	if len(p.hints) > 0 && p.e.links.ready() {
-		p.apply()
-	}
+	p.apply()
 }
 
 // pathTo returns how a member is reached.

@@ -70,6 +70,11 @@ func (e *engine) rosterIs(next *pki.Roster) {
 			_ = e.n.host.Network().ClosePeer(m.Peer)
 		}
 	}
+	for _, m := range next.Members {
+		if !old.Admits(m.Peer) && m.Peer != e.n.self.Peer {
+			_ = e.n.host.Network().ClosePeer(m.Peer) // pubsub greets a peer only at connection
+		}
+	}
 	if _, _, ok := next.MemberByPeer(e.n.self.Peer); !ok {
 		e.publish(Problem{At: e.at(), Text: "this member was removed from the group", Hint: "ask whoever keeps the group's CA key"})
 	}

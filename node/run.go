@@ -35,9 +35,17 @@ func (n *Node) run(ctx context.Context) error {
 	group.Go(func() { n.receiveTopic(ctx) })
 	group.Go(func() { n.engine.ledger.run(ctx) })
 	group.Go(func() { n.pool.run(ctx) })
+	group.Go(func() { n.followTopic(ctx) })
+	links := make(map[peer.ID]*link)
+	begin := func(l *link) { group.Go(func() { l.run(ctx) }) }
 	for id, addrs := range relays {
-		l := newLink(n, id, addrs)
-		group.Go(func() { l.run(ctx) })
+		if len(addrs) > 0 || n.cfg.LAN == nil {
+			links[id] = newLink(n, id, addrs)
+			begin(links[id])
+		}
+	}
+	if n.cfg.LAN != nil {
+		group.Go(func() { n.meet(ctx, links, begin) })
 	}
 	n.engine.loop(ctx)
 	cancel()
@@ -50,7 +58,7 @@ func (n *Node) run(ctx context.Context) error {
 func (n *Node) open() error {
 	roster := n.roster.Load()
 	h, err := overlay.NewHost(overlay.HostConfig{
-		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Peers: len(roster.Members) + len(roster.Relays), Log: n.cfg.Log,
+		Identity: n.cfg.Identity, Listen: n.listenAddrs(), Peers: len(roster.Members) + len(roster.Relays), Log: n.cfg.Log,
 		ListenUDP: n.cfg.ListenUDP,
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -292,6 +293,15 @@ func (t *TopicHandle) Meshed(ctx context.Context, p peer.ID) error {
 
 // Peers returns the peers that are in the topic and can be sent to.
 func (t *TopicHandle) Peers() []peer.ID { return t.peers.list() }
+
+// Follow returns the peers that are in the topic once they are others than before.
+func (t *TopicHandle) Follow(ctx context.Context, before []peer.ID) (now []peer.ID, err error) {
+	err = t.peers.until(ctx, t.ctx, func() bool {
+		now = t.peers.both()
+		return !slices.Equal(now, before)
+	})
+	return now, err
+}
 
 // Drops returns how often each kind of message or RPC was dropped, by name.
 func (t *TopicHandle) Drops() map[string]uint64 { return t.drops.snapshot() }

@@ -60,7 +60,7 @@ type topicPeers struct {
 	out     map[peer.ID]bool
 	mesh    map[peer.ID]bool // those that hand on to us, and we to them
 	ready   int
-	changed chan struct{} // closed and replaced whenever ready or mesh rises
+	changed chan struct{} // closed and replaced whenever ready changes or mesh rises
 }
 
 func newTopicPeers() *topicPeers {
@@ -87,6 +87,8 @@ func (t *topicPeers) set(m map[peer.ID]bool, p peer.ID, yes bool) {
 	case before && !after:
 		t.ready--
 		delete(t.mesh, p)
+		close(t.changed)
+		t.changed = make(chan struct{})
 	}
 }
 
@@ -137,6 +139,11 @@ func (t *topicPeers) until(ctx, closed context.Context, ok func() bool) error {
 func (t *topicPeers) list() []peer.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.both()
+}
+
+// both is list with mu held.
+func (t *topicPeers) both() []peer.ID {
 	var all []peer.ID
 	for p := range t.in {
 		if t.out[p] {

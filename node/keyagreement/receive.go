@@ -154,12 +154,20 @@ func (m *Machine) onRelayUp(database wire.DatabaseID) {
 	}
 }
 
-// onOnline is a hint: what that member still lacks is offered at once.
+// onOnline is a hint: what that member still lacks is offered at once. Without a relay node it is also what a relay node's
+// coming is otherwise: whoever comes hears the present want, says what it has, and gets what lies in a mailbox that it
+// may not reach.
 func (m *Machine) onOnline(role wire.Role) {
 	m.online[role] = true
+	if !m.relayUp && m.ask.n > 0 {
+		m.ask.reset(m.now)
+	}
 	for _, e := range m.order {
-		if d := e.deliveries[role]; d != nil && d.failed {
+		if d := e.deliveries[role]; d != nil && (d.failed || d.isStored && !m.relayUp) {
 			d.again.reset(m.now)
+		}
+		if !m.relayUp && !e.lack.at.IsZero() {
+			e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
 		}
 		if e.session != nil && !e.session.confirmed[role] {
 			e.session.repeat.reset(m.now)

@@ -1,0 +1,62 @@
+package keyagreement
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// TestArrivalWithoutRelayNode has somebody come and go where there is no relay node: whoever needs a key asks at each
+// arrival, not when its last, long pause is over, and what lies in a mailbox out of reach is offered again.
+func TestArrivalWithoutRelayNode(t *testing.T) {
+	t.Parallel()
+	p, r := newParty(t, testKeys(t, 1), "A", "B", "C")
+	p.start("A", r)
+	p.start("B", r)
+	p.run(time.Minute)
+	p.agree("A", "B")
+	var stored []Parcel
+	for _, o := range p.log["A"] {
+		if w, ok := o.(Wrap); ok && w.Parcel.To == "C" && !slices.Contains(stored, w.Parcel) {
+			stored = append(stored, w.Parcel)
+			p.step("A", MailStored{w.Parcel})
+		}
+	}
+	p.step("A", RelayDown{})
+	if len(stored) == 0 {
+		t.Fatal("A has offered C nothing")
+	}
+	wraps := func() (n int) {
+		for _, o := range p.log["A"] {
+			if w, ok := o.(Wrap); ok && w.Parcel.To == "C" {
+				n++
+			}
+		}
+		return n
+	}
+	before := wraps()
+	p.step("A", Online{"C"})
+	if wraps() == before {
+		t.Error("A does not offer C what lies in a mailbox that neither reaches")
+	}
+
+	m, out, err := New(p.people["C"].config(r), p.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := func(out []Output) bool {
+		return slices.ContainsFunc(out, func(o Output) bool { _, ok := o.(Broadcast); return ok })
+	}
+	if asks(out) {
+		t.Fatal("C asks though nobody can hear")
+	}
+	for i := range 8 {
+		p.now = p.now.Add(10 * time.Millisecond)
+		if !asks(m.Step(p.now, Online{wire.Role("A")})) {
+			t.Fatalf("C does not ask at arrival %d", i)
+		}
+		m.Step(p.now, Offline{wire.Role("A")})
+	}
+}

@@ -1,0 +1,317 @@
+package node
+
+import (
+	"context"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"conclave/overlay"
+	"conclave/overlay/lan"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// LAN says how to look for the others on the local network.
+type LAN struct {
+	// Interfaces are the names of those to use. None means every one that the member listens on.
+	Interfaces []string
+
+	defences lan.Defences // switched off by tests only
+}
+
+const (
+	// maxMeetings is how many dials on the local network are under way at once. Arbitrary.
+	maxMeetings = 8
+	// maxNearAddrs is how many addresses of one peer are kept, the newest. Arbitrary: TCP and QUIC on four networks.
+	maxNearAddrs = 16
+	// yield is what the one of two that has the larger peer ID waits for the other's dial (SPEC.md section 3.1).
+	yield = 500 * time.Millisecond
+	// meetRetry is the first wait after a dial that failed; it doubles up to meetRetryMax.
+	meetRetry    = time.Second
+	meetRetryMax = 30 * time.Second
+	// meetTimeout bounds one dial: on a local network an answer is there in milliseconds.
+	meetTimeout = 5 * time.Second
+)
+
+// listenAddrs returns where the member accepts connections. One that looks for others on the local network has to be
+// found there.
+func (n *Node) listenAddrs() []ma.Multiaddr {
+	if len(n.cfg.Listen) > 0 || n.cfg.LAN == nil {
+		return n.cfg.Listen
+	}
+	list := []ma.Multiaddr{ma.StringCast("/ip4/0.0.0.0/tcp/0"), ma.StringCast("/ip4/0.0.0.0/udp/0/quic-v1")}
+	if probe, err := net.Listen("tcp6", "[::]:0"); err == nil { // this machine has IPv6
+		_ = probe.Close()
+		list = append(list, ma.StringCast("/ip6/::/tcp/0"), ma.StringCast("/ip6/::/udp/0/quic-v1"))
+	}
+	return list
+}
+
+// meeting finds the others on the local network and connects to them. Its fields are owned by run.
+type meeting struct {
+	n     *Node
+	found chan peer.AddrInfo
+	tried chan attempt
+	near  map[peer.ID]*neighbour // of the roster, so it is bounded by that
+	busy  int
+
+	links map[peer.ID]*link
+	begin func(*link) // runs a link
+}
+
+// neighbour is somebody who was found.
+type neighbour struct {
+	addrs    []ma.Multiaddr // oldest first
+	due      time.Time      // when to dial; zero: not before something new is heard
+	last     time.Time      // of the last dial
+	failures int
+	dialling bool
+}
+
+// attempt is what became of a dial.
+type attempt struct {
+	id  peer.ID
+	err error
+}
+
+// meet looks for the others until ctx ends. links are those that run already; begin runs one more.
+func (n *Node) meet(ctx context.Context, links map[peer.ID]*link, begin func(*link)) {
+	m := &meeting{
+		n: n, found: make(chan peer.AddrInfo, 64), tried: make(chan attempt, maxMeetings), near: make(map[peer.ID]*neighbour),
+		links: links, begin: begin,
+	}
+	service, err := lan.Start(lan.Config{
+		Group: n.cfg.Group.ID, Self: n.self.Peer, Listen: n.host.Network().ListenAddresses,
+		Admit: func(p peer.ID) bool { return n.roster.Load().Admits(p) },
+		Found: m.hear, Links: lan.Only(n.cfg.LAN.Interfaces...), Log: n.cfg.Log, Defences: n.cfg.LAN.defences,
+	})
+	if err != nil {
+		n.cfg.Log.Warn("members on the local network cannot be found", "err", err)
+		n.hub.publish(Problem{
+			At: At{n.cfg.Now()}, Text: "members on the local network cannot be found: " + err.Error(),
+			Hint: "does another program keep UDP port 5353 to itself?",
+		})
+		return
+	}
+	var dials sync.WaitGroup
+	defer dials.Wait()
+	defer func() { _ = service.Close() }()
+	m.run(ctx, &dials)
+}
+
+// hear is called by the service, which must not wait.
+func (m *meeting) hear(info peer.AddrInfo) {
+	select {
+	case m.found <- info:
+	default: // it is announced again
+	}
+}
+
+func (m *meeting) run(ctx context.Context, dials *sync.WaitGroup) {
+	look := time.NewTicker(2 * time.Second)
+	defer look.Stop()
+	for {
+		timer := time.NewTimer(m.wait())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case info := <-m.found:
+			m.heard(ctx, info)
+		case a := <-m.tried:
+			m.tell(a)
+		case <-look.C:
+			m.n.dropStranded()
+		case <-timer.C:
+		}
+		timer.Stop()
+		m.dial(ctx, dials)
+	}
+}
+
+// wait returns how long nobody has to be dialled.
+func (m *meeting) wait() time.Duration {
+	wait := time.Hour
+	for _, of := range m.near {
+		if !of.due.IsZero() && !of.dialling {
+			wait = min(wait, time.Until(of.due))
+		}
+	}
+	return max(wait, 0)
+}
+
+// heard takes note of an announcement.
+func (m *meeting) heard(ctx context.Context, info peer.AddrInfo) {
+	of := m.near[info.ID]
+	if of == nil {
+		of = &neighbour{}
+		m.near[info.ID] = of
+	}
+	news := false
+	for _, a := range info.Addrs {
+		if !slices.ContainsFunc(of.addrs, a.Equal) {
+			news = true
+			of.addrs = append(of.addrs, a)
+		}
+	}
+	of.addrs = of.addrs[max(0, len(of.addrs)-maxNearAddrs):]
+	_, relay := m.n.roster.Load().Relay(info.ID)
+	if relay && news {
+		m.learn(ctx, info.ID, of.addrs)
+	}
+	if overlay.Direct(m.n.host, info.ID) {
+		of.due = time.Time{}
+		return
+	}
+	due := time.Now()
+	if !relay && m.n.self.Peer.String() > info.ID.String() {
+		due = due.Add(yield)
+	}
+	if news {
+		of.failures = 0
+	}
+	if of.failures > 0 {
+		return // its time is set
+	}
+	// Whoever invents addresses makes this member dial once a second, no more.
+	if next := of.last.Add(meetRetry); due.Before(next) {
+		due = next
+	}
+	of.due = sooner(of.due, due)
+}
+
+// learn gives a relay node's addresses to its link, which is begun if it does not run.
+func (m *meeting) learn(ctx context.Context, id peer.ID, addrs []ma.Multiaddr) {
+	var full []ma.Multiaddr
+	for _, a := range addrs {
+		full = append(full, a.Encapsulate(ma.StringCast("/p2p/"+id.String())))
+	}
+	l := m.links[id]
+	if l == nil {
+		l = newLink(m.n, id, nil)
+		m.links[id] = l
+		l.learned.set(full)
+		m.begin(l)
+		return
+	}
+	l.learned.set(full)
+}
+
+// dial begins the dials that are due.
+func (m *meeting) dial(ctx context.Context, dials *sync.WaitGroup) {
+	now := time.Now()
+	for id, of := range m.near {
+		if m.busy >= maxMeetings {
+			return
+		}
+		if of.due.IsZero() || of.dialling || now.Before(of.due) {
+			continue
+		}
+		of.due = time.Time{}
+		if overlay.Direct(m.n.host, id) || !m.n.roster.Load().Admits(id) && !m.n.cfg.LAN.defences.AnyPeer {
+			continue
+		}
+		of.dialling, of.last = true, now
+		m.busy++
+		info := peer.AddrInfo{ID: id, Addrs: slices.Clone(of.addrs)}
+		dials.Go(func() {
+			limited, cancel := context.WithTimeout(network.WithForceDirectDial(ctx, "lan"), meetTimeout)
+			defer cancel()
+			a := attempt{id, overlay.Connect(limited, m.n.host, info)}
+			select {
+			case m.tried <- a:
+			case <-ctx.Done():
+			}
+		})
+	}
+}
+
+// tell takes note of what became of a dial.
+func (m *meeting) tell(a attempt) {
+	of := m.near[a.id]
+	of.dialling = false
+	m.busy--
+	if a.err == nil {
+		of.failures, of.due = 0, time.Time{}
+		return
+	}
+	m.n.cfg.Log.Debug("somebody on the local network does not answer", "peer", a.id, "err", a.err)
+	of.due = time.Now().Add(min(meetRetry<<min(of.failures, 8), meetRetryMax))
+	if of.failures++; of.failures > 8 {
+		of.failures, of.due, of.addrs = 0, time.Time{}, nil // until it announces itself again
+	}
+}
+
+// dropStranded closes connections that begin at an address which this machine has no more, after a laptop has moved: nothing
+// else would tell for a minute that they are dead.
+func (n *Node) dropStranded() {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return
+	}
+	for _, c := range n.host.Network().Conns() {
+		if overlay.IsCircuit(c.LocalMultiaddr()) || overlay.IsCircuit(c.RemoteMultiaddr()) {
+			continue
+		}
+		ip, err := manet.ToIP(c.LocalMultiaddr())
+		if err != nil || ip.IsUnspecified() {
+			continue
+		}
+		if !slices.ContainsFunc(addrs, func(a net.Addr) bool { own, ok := a.(*net.IPNet); return ok && own.IP.Equal(ip) }) {
+			n.cfg.Log.Info("a connection is stranded: this machine has its address no more", "peer", c.RemotePeer(), "local", c.LocalMultiaddr())
+			_ = c.Close()
+		}
+	}
+}
+
+// followTopic tells the engine which members are in the topic over connections of their own. Between members topic traffic
+// runs over nothing else.
+func (n *Node) followTopic(ctx context.Context) {
+	var before []peer.ID
+	for {
+		now, err := n.topic.Follow(ctx, before)
+		if err != nil {
+			return
+		}
+		before = now
+		var near []peer.ID
+		for _, id := range now {
+			if _, _, member := n.roster.Load().MemberByPeer(id); member {
+				near = append(near, id)
+			}
+		}
+		if !n.post(ctx, func(e *engine) { e.members.nearAre(near) }) {
+			return
+		}
+	}
+}
+
+// learned are addresses of a relay node that were found while its link runs.
+type learned struct {
+	mu    sync.Mutex
+	addrs []ma.Multiaddr // guarded by mu; each ends in /p2p/<peer ID>
+	news  chan struct{}
+}
+
+func newLearned() *learned { return &learned{news: make(chan struct{}, 1)} }
+
+func (l *learned) set(addrs []ma.Multiaddr) {
+	l.mu.Lock()
+	l.addrs = addrs
+	l.mu.Unlock()
+	select {
+	case l.news <- struct{}{}:
+	default:
+	}
+}
+
+func (l *learned) get() []ma.Multiaddr {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.addrs
+}
