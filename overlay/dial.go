@@ -97,6 +97,8 @@ func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 		switch {
 		case IsCircuit(a) && direct:
 			delay = circuitDelay
+		case IsWebSocket(a) && tcp:
+			delay = webSocketStart
 		case !IsCircuit(a) && !isTCP(a) && tcp:
 			delay = quicDelay
 		}
@@ -107,7 +109,7 @@ func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 
 func isTCP(a ma.Multiaddr) bool {
 	_, err := a.ValueForProtocol(ma.P_TCP)
-	return err == nil && !IsCircuit(a)
+	return err == nil && !IsCircuit(a) && !IsWebSocket(a)
 }
 
 // Cause says why a peer could not be reached.

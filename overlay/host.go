@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
@@ -34,6 +35,8 @@ import (
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcpreuse"
+	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
 
@@ -44,8 +47,8 @@ import (
 type HostConfig struct {
 	// Identity is the node's Ed25519 key. Required. It becomes the peer ID.
 	Identity ed25519.PrivateKey
-	// Listen lists TCP and QUIC addresses to listen on. Default none: the host only dials. One that cannot be
-	// listened on is an error, and closes the host.
+	// Listen lists TCP, QUIC and WebSocket addresses to listen on; TCP and WebSocket may share a port. Default none:
+	// the host only dials. One that cannot be listened on is an error, and closes the host.
 	Listen []ma.Multiaddr
 	// Announce replaces the addresses that others are told, if not empty.
 	Announce []ma.Multiaddr
@@ -112,9 +115,9 @@ func (n *node) Close() error {
 	return errors.Join(errs...)
 }
 
-// NewHost builds and starts a host: TCP and QUIC, Noise and TLS, yamux, circuits, limits sized by the roster. It is
-// put together by hand because the root package of libp2p links WebRTC, WebSocket and WebTransport whatever its
-// options say. Everything is closed by Host.Close.
+// NewHost builds and starts a host: TCP, QUIC and WebSocket, Noise and TLS, yamux, circuits, limits sized by the roster.
+// It is put together by hand because the root package of libp2p links WebRTC and WebTransport whatever its options say.
+// Everything is closed by Host.Close.
 func NewHost(cfg HostConfig) (host.Host, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -246,7 +249,7 @@ func newPeerstore(id peer.ID, key crypto.PrivKey) (peerstore.Peerstore, error) {
 	return store, nil
 }
 
-// addTransports gives the swarm TCP (Noise before TLS: it takes less memory per idle connection) and QUIC.
+// addTransports gives the swarm TCP and WebSocket (Noise before TLS: it takes less memory per idle connection) and QUIC.
 func addTransports(sw *swarm.Swarm, key crypto.PrivKey, cfg HostConfig, limits network.ResourceManager, manager *quicreuse.ConnManager) (transport.Upgrader, error) {
 	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: yamux.DefaultTransport}}
 	n, err := noise.New(noise.ID, key, muxers)
@@ -261,7 +264,15 @@ func addTransports(sw *swarm.Swarm, key crypto.PrivKey, cfg HostConfig, limits n
 	if err != nil {
 		return nil, err
 	}
-	overTCP, err := tcp.NewTCPTransport(up, limits, nil, tcpOptions(cfg)...)
+	var shared *tcpreuse.ConnMgr // looks at the first bytes of a connection to tell TCP from WebSocket
+	if slices.ContainsFunc(cfg.Listen, IsWebSocket) {
+		shared = tcpreuse.NewConnMgr(cfg.HolePunch, up)
+	}
+	overTCP, err := tcp.NewTCPTransport(up, limits, shared, tcpOptions(cfg)...)
+	if err != nil {
+		return nil, err
+	}
+	overWS, err := websocket.New(up, limits, shared)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +280,7 @@ func addTransports(sw *swarm.Swarm, key crypto.PrivKey, cfg HostConfig, limits n
 	if err != nil {
 		return nil, err
 	}
-	return up, errors.Join(sw.AddTransport(overTCP), sw.AddTransport(overQUIC))
+	return up, errors.Join(sw.AddTransport(overTCP), sw.AddTransport(overWS), sw.AddTransport(overQUIC))
 }
 
 // tcpOptions shares a port only where hole punching needs it: otherwise a second process that listens on the same port

@@ -37,6 +37,12 @@ const (
 	// quicDelay is what a QUIC dial waits behind TCP: long enough for TCP to win on a fast network, where it is the
 	// cheaper transport, short enough to cost nothing on a slow one. Arbitrary.
 	quicDelay = 15 * time.Millisecond
+	// webSocketStart is what a WebSocket waits behind TCP: it carries the same, at a higher price. Arbitrary.
+	webSocketStart = 30 * time.Millisecond
+	// restDelay is the start that the address which worked last has before the others. Arbitrary.
+	restDelay = 150 * time.Millisecond
+	// webSocketDelay is how long TCP and QUIC have before a WebSocket on the same port as TCP is tried. Arbitrary.
+	webSocketDelay = 1500 * time.Millisecond
 	// circuitDelay is what a dial over a circuit waits when there are direct addresses too. Arbitrary.
 	circuitDelay = 250 * time.Millisecond
 	// streamDeadline bounds OpenStream and a handler's prologue when nothing else does.
