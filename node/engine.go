@@ -55,6 +55,7 @@ func newEngine(n *Node) (*engine, error) {
 	e.links = newLinks(e)
 	e.members = newPresence(e)
 	e.marks = newMarks(e, loaded.Marks)
+	n.routes = routesIn(loaded.Marks)
 	n.in.restore(loaded.Outbox)
 	if err := e.chats.restore(loaded.Sessions); err != nil {
 		return nil, err

@@ -41,12 +41,13 @@ type link struct {
 
 	learned *learned // addresses found later
 
-	greeted  bool // the relay node has seen this member's roster; owned by run
-	replaced bool // another process took the session; owned by run
+	first    ma.Multiaddr // the address that worked last; owned by run
+	greeted  bool         // the relay node has seen this member's roster; owned by run
+	replaced bool         // another process took the session; owned by run
 }
 
 func newLink(n *Node, relay peer.ID, addrs []ma.Multiaddr) *link {
-	return &link{n: n, relay: relay, addrs: addrs, learned: newLearned()}
+	return &link{n: n, relay: relay, addrs: addrs, learned: newLearned(), first: n.routes[relay]}
 }
 
 // incoming is a message as the engine gets it: what costs time was done before.
@@ -104,7 +105,7 @@ func (l *link) addresses() []ma.Multiaddr { return slices.Concat(l.addrs, l.lear
 func (l *link) session(ctx context.Context) error {
 	dial, cancel := context.WithTimeout(ctx, l.n.cfg.Timing.DialTimeout)
 	defer cancel()
-	if err := overlay.Connect(dial, l.n.host, peer.AddrInfo{ID: l.relay, Addrs: l.dialAddrs()}); err != nil {
+	if err := l.connect(dial); err != nil {
 		return err
 	}
 	l.dialled()

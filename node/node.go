@@ -16,6 +16,8 @@ import (
 	"conclave/pki"
 
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // MaxText is the longest message in bytes.
@@ -44,10 +46,11 @@ type Node struct {
 	in        *inbox
 	pool      *pool
 	nonces    *session.NonceCache
-	feed      chan func(*engine) // what other goroutines tell the engine
-	batches   chan wire.Batch    // verified, from the topic
-	done      chan struct{}      // closed when Run has returned
-	closed    chan struct{}      // closed by Close
+	routes    map[peer.ID]ma.Multiaddr // by which address each relay node was reached last, before this run
+	feed      chan func(*engine)       // what other goroutines tell the engine
+	batches   chan wire.Batch          // verified, from the topic
+	done      chan struct{}            // closed when Run has returned
+	closed    chan struct{}            // closed by Close
 
 	roster   atomic.Pointer[pki.Roster] // the one in force; replaced under rosterMu
 	rosterMu sync.Mutex

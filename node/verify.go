@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"conclave/overlay/wire"
@@ -69,10 +70,11 @@ func newMarks(e *engine, stored map[string][]byte) marks {
 	m := marks{e: e, all: make(map[wire.Role]mark)}
 	for key, value := range stored {
 		var one mark
-		if len(key) < len(markPrefix) || json.Unmarshal(value, &one) != nil {
-			continue // of another version: the code counts as not seen before
+		role, ok := strings.CutPrefix(key, markPrefix)
+		if !ok || json.Unmarshal(value, &one) != nil {
+			continue // another kind of mark, or of another version: the code counts as not seen before
 		}
-		m.all[wire.Role(key[len(markPrefix):])] = one
+		m.all[wire.Role(role)] = one
 	}
 	return m
 }

@@ -92,7 +92,8 @@ func (n *Node) follow(s *MemberStatus, inTopic []peer.ID) {
 func (n *Node) Peer() peer.ID { return n.host.ID() }
 
 // Addrs returns the relay node's addresses, each ending in /p2p/<its ID>, those first that most others can reach: what
-// the configuration announces, then public addresses, then private ones, then loopback; IPv4 before IPv6, TCP before QUIC.
+// the configuration announces, then public addresses, then private ones, then loopback; IPv4 before IPv6, TCP before QUIC
+// before WebSocket.
 func (n *Node) Addrs() []ma.Multiaddr {
 	listening, err := n.host.Network().InterfaceListenAddresses()
 	if err != nil {
@@ -123,20 +124,23 @@ func (n *Node) complete(a ma.Multiaddr) ma.Multiaddr {
 
 // reach is how few others can reach an address, and behind that how gladly we are reached so.
 func reach(a ma.Multiaddr) int {
-	rank := 4
+	rank := 8
 	switch {
 	case manet.IsIPLoopback(a):
-		rank = 12
+		rank = 24
 	case manet.IsIP6LinkLocal(a):
-		rank = 8
+		rank = 16
 	case manet.IsPublicAddr(a):
 		rank = 0
 	}
 	if _, err := a.ValueForProtocol(ma.P_IP6); err == nil {
-		rank += 2
+		rank += 4
 	}
 	if _, err := a.ValueForProtocol(ma.P_UDP); err == nil {
 		rank++
+	}
+	if overlay.IsWebSocket(a) {
+		rank += 2
 	}
 	return rank
 }

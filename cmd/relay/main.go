@@ -16,7 +16,7 @@ func newCommand() *cobra.Command {
 		Long:  "Runs the relay node of a group: the place that every member can reach. It sees no message and no key.",
 		Args:  cobra.NoArgs,
 	}
-	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to listen on, repeatable (default TCP and QUIC on port 4001, all interfaces)")
+	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to listen on, repeatable (default TCP, QUIC and WebSocket on port 4001, all interfaces)")
 	cmd.Flags().StringArrayVar(&f.announce, "announce", nil, "multiaddr that others reach this relay node at, repeatable (default where it listens)")
 	cmd.Flags().StringVar(&f.ui, "ui", noWindow, "loopback address of the web window, such as 127.0.0.1:0, or off")
 	cmd.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and environment win over it")

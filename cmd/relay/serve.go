@@ -20,15 +20,16 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// defaultListen is TCP and QUIC on port 4001, all interfaces; IPv6 only where the machine has it.
+// defaultListen is TCP, QUIC and WebSocket on port 4001, all interfaces; IPv6 only where the machine has it. WebSocket
+// shares TCP's port, so that one that is forwarded serves both.
 func defaultListen() []string {
-	list := []string{"/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"}
+	list := []string{"/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1", "/ip4/0.0.0.0/tcp/4001/ws"}
 	probe, err := net.Listen("tcp6", "[::]:0")
 	if err != nil {
 		return list
 	}
 	_ = probe.Close()
-	return append(list, "/ip6/::/tcp/4001", "/ip6/::/udp/4001/quic-v1")
+	return append(list, "/ip6/::/tcp/4001", "/ip6/::/udp/4001/quic-v1", "/ip6/::/tcp/4001/ws")
 }
 
 // flags are the settings of one run. The zero values of listen and announce mean "not given".
@@ -162,7 +163,7 @@ func multiaddrs(flag string, list []string) ([]ma.Multiaddr, error) {
 	for _, s := range list {
 		a, err := ma.NewMultiaddr(s)
 		if err != nil {
-			return nil, cli.WithHint(cli.Usagef("%s %q is not a multiaddr: %w", flag, s, err), "it looks like /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/udp/4001/quic-v1")
+			return nil, cli.WithHint(cli.Usagef("%s %q is not a multiaddr: %w", flag, s, err), "it looks like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/udp/4001/quic-v1 or /ip4/0.0.0.0/tcp/4001/ws")
 		}
 		all = append(all, a)
 	}

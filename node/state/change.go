@@ -37,7 +37,7 @@ func (c *Change) Put(key string, value []byte) {
 // Delete removes a key agreement record.
 func (c *Change) Delete(key string) { c.add("DELETE FROM records WHERE key = ?", key) }
 
-// Mark remembers what a person decided, under a name.
+// Mark remembers under a name what a person decided, or what was found out about a network.
 func (c *Change) Mark(key string, value []byte) {
 	c.add("INSERT OR REPLACE INTO marks (key, value) VALUES (?, ?)", key, value)
 }

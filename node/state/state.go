@@ -53,7 +53,7 @@ type Loaded struct {
 	Sessions []Session
 	Outbox   []Outgoing        // in the order in which they were accepted
 	Shown    []Shown           // oldest first
-	Marks    map[string][]byte // what people decided, by name
+	Marks    map[string][]byte // what people decided and what was found out, by name
 }
 
 // Open opens the state file at path, or creates it. An empty path keeps the state in memory, for tests.
