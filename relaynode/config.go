@@ -41,6 +41,8 @@ type Config struct {
 	// Announce are the addresses that others can reach the relay node at, when it cannot see them itself (port
 	// forwarding, a public name). None means the addresses it listens on.
 	Announce []ma.Multiaddr
+	// LAN announces the relay node on the local network, so that members there need not know its address. Nil does not.
+	LAN *LAN
 	// StatePath is the file with the mailbox and the backlog. Empty keeps both in memory: mail does not survive the
 	// process, which is for tests.
 	StatePath string

@@ -209,7 +209,7 @@ func (n *Node) loop(ctx context.Context) error {
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{n.receiveTopic, n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores} {
+	for _, part := range []func(context.Context) error{n.receiveTopic, n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.announce} {
 		group.Go(func() error { return part(ctx) })
 	}
 	return group.Wait()

@@ -13,6 +13,7 @@ type flags struct {
 	role    string
 	relay   []string
 	listen  []string
+	lan     string
 	ui      string
 	window  string
 	showKey bool
@@ -28,8 +29,9 @@ func newCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&f.role, "role", "", "which member this is (default: the home's only one)")
-	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "multiaddr of a relay node, repeatable (default: the roster's)")
+	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "multiaddr of a relay node, repeatable (default: the roster's, and what is found on the local network)")
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to accept connections on, repeatable (default: none)")
+	cmd.Flags().StringVar(&f.lan, "lan", "auto", "look for the others on the local network: "+cli.LANHelp+" (auto: on without --relay)")
 	cmd.Flags().StringVar(&f.ui, "ui", "auto", "auto, tui, plain, json or web; json,web and plain,web show a window beside the lines")
 	cmd.Flags().StringVar(&f.window, "window", "", "loopback address of the web window (default: a free port where --ui says web, else none)")
 	cmd.Flags().BoolVar(&f.showKey, "show-key", false, "print Kabc itself, for a demonstration")

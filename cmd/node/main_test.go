@@ -84,14 +84,14 @@ type process struct {
 	news  chan struct{}
 }
 
-// start runs a member. Its relay node is the place's unless the arguments name one.
+// start runs a member, without a relay node if the arguments have --lan. Its relay node is the place's unless the arguments name one.
 func (p *place) start(role string, args ...string) *process {
 	p.t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if !slices.Contains(args, "--relay") {
+	if !slices.Contains(args, "--relay") && !slices.Contains(args, "--lan") {
 		args = append(args, "--relay", p.relay)
 	}
 	cmd := exec.Command(exe, append(args, "--home", p.home, "--role", role)...)

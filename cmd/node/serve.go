@@ -177,10 +177,19 @@ func configure(env *cli.Env, f flags) (node.Config, error) {
 	for _, w := range keystore.Warnings(identity.Group, identity.Cert, roster, time.Now()) {
 		env.Log.Warn(w)
 	}
-	if len(relays) == 0 && len(roster.Relays) == 0 {
-		return cfg, cli.WithHint(errors.New("the roster names no relay node"), "give one with --relay MULTIADDR")
+	on, interfaces, err := cli.LAN(f.lan, len(relays) == 0)
+	if err != nil {
+		return cfg, err
+	}
+	if !on && len(relays) == 0 && len(roster.Relays) == 0 {
+		return cfg, cli.WithHint(errors.New("the roster names no relay node"), "give one with --relay MULTIADDR, or leave --lan off out")
+	}
+	if on {
+		cfg.LAN = &node.LAN{Interfaces: interfaces}
 	}
 	return node.Config{
+		LAN: cfg.LAN,
+
 		Group: identity.Group, Certificate: identity.Cert.DER, Identity: identity.Identity, RSA: identity.RSA,
 		Roster: roster, RosterFile: file, StatePath: filepath.Join(identity.Dir, "state.db"), Relays: relays, Listen: listen, Log: env.Log,
 	}, nil

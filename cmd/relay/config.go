@@ -22,6 +22,7 @@ type fileConfig struct {
 	Listen   []string   `toml:"listen"`
 	Announce []string   `toml:"announce"`
 	UI       string     `toml:"ui"`
+	LAN      string     `toml:"lan"`
 	Limits   fileLimits `toml:"limits"`
 }
 

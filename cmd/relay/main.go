@@ -19,6 +19,7 @@ func newCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to listen on, repeatable (default TCP, QUIC and WebSocket on port 4001, all interfaces)")
 	cmd.Flags().StringArrayVar(&f.announce, "announce", nil, "multiaddr that others reach this relay node at, repeatable (default where it listens)")
 	cmd.Flags().StringVar(&f.ui, "ui", noWindow, "loopback address of the web window, such as 127.0.0.1:0, or off")
+	cmd.Flags().StringVar(&f.lan, "lan", lanOn, "whether members on the local network find it by themselves: "+cli.LANHelp)
 	cmd.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and environment win over it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return serve(cmd.Context(), cli.From(cmd.Context()), f, cmd.Flags().Changed)

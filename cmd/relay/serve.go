@@ -32,11 +32,15 @@ func defaultListen() []string {
 	return append(list, "/ip6/::/tcp/4001", "/ip6/::/udp/4001/quic-v1", "/ip6/::/tcp/4001/ws")
 }
 
+// lanOn is the default of --lan: nothing is announced where the relay node does not listen.
+const lanOn = "on"
+
 // flags are the settings of one run. The zero values of listen and announce mean "not given".
 type flags struct {
 	listen   []string
 	announce []string
 	ui       string
+	lan      string
 	config   string
 }
 
@@ -50,6 +54,9 @@ func (f flags) merge(file fileConfig, given func(string) bool) flags {
 	}
 	if !given("ui") && file.UI != "" {
 		f.ui = file.UI
+	}
+	if !given("lan") && file.LAN != "" {
+		f.lan = file.LAN
 	}
 	if len(f.listen) == 0 {
 		f.listen = defaultListen()
@@ -153,6 +160,13 @@ func configure(env *cli.Env, f flags, limits fileLimits) (relaynode.Config, *key
 	cfg = relaynode.Config{
 		Group: identity.Group, Certificate: identity.Cert.DER, Identity: identity.Identity, Roster: roster, RosterFile: file,
 		Listen: listen, Announce: announce, StatePath: filepath.Join(identity.Dir, "state.db"), Log: env.Log,
+	}
+	on, interfaces, err := cli.LAN(f.lan, true)
+	if err != nil {
+		return cfg, nil, err
+	}
+	if on {
+		cfg.LAN = &relaynode.LAN{Interfaces: interfaces}
 	}
 	limits.apply(&cfg.Limits, len(roster.Members))
 	return cfg, file, nil
