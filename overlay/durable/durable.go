@@ -28,6 +28,7 @@ const (
 	eraseLogPages   = 64          // the same when what was deleted shall be gone soon
 	folderMode      = fs.FileMode(0o700)
 	fileMode        = fs.FileMode(0o600)
+	inMemory        = ":memory:" // SQLite's name for a database without a file
 )
 
 // Options tune a DB. The zero value is what a node uses.
@@ -85,16 +86,13 @@ func Open(path string, schemas []Schema, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening database %s: %w", path, err)
 	}
-	if err := prepareFile(abs); err != nil {
-		return nil, err
-	}
 	return open(abs, dsn(abs), schemas, opts)
 }
 
 // OpenMemory makes a database that lives in memory and is gone after Close. Nothing in it is durable; everything else
 // is as in a file.
 func OpenMemory(schemas []Schema, opts Options) (*DB, error) {
-	return open("(memory)", ":memory:", schemas, opts)
+	return open("(memory)", inMemory, schemas, opts)
 }
 
 func open(path, name string, schemas []Schema, opts Options) (*DB, error) {
@@ -106,6 +104,14 @@ func open(path, name string, schemas []Schema, opts Options) (*DB, error) {
 	}
 	opened := make(chan error)
 	go d.run(func() error {
+		if name != inMemory {
+			if err := create(path, schemas, opts.Random); err != nil {
+				return err
+			}
+			if err := checkFile(path); err != nil {
+				return err
+			}
+		}
 		var err error
 		d.conn, d.id, err = connect(path, name, schemas, opts)
 		return err
@@ -116,12 +122,16 @@ func open(path, name string, schemas []Schema, opts Options) (*DB, error) {
 	return d, nil
 }
 
+func newConn(raw *sqlite3.Conn) *conn {
+	return &conn{raw: raw, tx: Tx{raw: raw, stmts: map[string]*sqlite3.Stmt{}}}
+}
+
 func connect(path, name string, schemas []Schema, opts Options) (*conn, wire.DatabaseID, error) {
 	raw, err := sqlite3.OpenFlags(name, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE|sqlite3.OPEN_URI)
 	if err != nil {
 		return nil, wire.DatabaseID{}, err
 	}
-	c := &conn{raw: raw, tx: Tx{raw: raw, stmts: map[string]*sqlite3.Stmt{}}}
+	c := newConn(raw)
 	var id wire.DatabaseID
 	if err = c.configure(opts); err == nil {
 		id, err = c.migrate(path, schemas, opts.Random)
@@ -173,25 +183,14 @@ func (c *conn) close() error {
 	return c.raw.Close()
 }
 
-// prepareFile creates the folder and an empty file, or checks the mode of the one that is there. An empty file is a
-// valid empty database, so a crash between here and the first transaction leaves nothing half made.
-func prepareFile(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
-		return fmt.Errorf("creating the database's folder: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, fileMode)
-	if err == nil {
-		return errors.Join(f.Close(), syncFolder(filepath.Dir(path)))
-	}
-	if !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("creating database %s: %w", path, err)
-	}
+// checkFile checks the kind and the mode of a file.
+func checkFile(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return fmt.Errorf("opening database %s: %w", path, err)
+		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("opening database %s: not a regular file", path)
+		return errors.New("not a regular file")
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		return &ModeError{Path: path, Mode: info.Mode()}

@@ -78,7 +78,7 @@ func TestDiskFailsEverywhere(t *testing.T) {
 }
 
 // diskCalls are all calls by which the process changes the disk, or makes a change durable.
-var diskCalls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate", "fallocate", "rename,renameat,renameat2", "unlink,unlinkat"}
+var diskCalls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate", "fallocate", "rename,renameat,renameat2", "unlink,unlinkat", "link,linkat"}
 
 // sweep calls at with 1, 2, 3 … on as many goroutines as there are processors, until it returns false. With -short it
 // takes every seventh number only.
