@@ -169,10 +169,9 @@ func configure(env *cli.Env, f flags) (node.Config, error) {
 	if err := identity.Cert.ValidAt(time.Now()); err != nil {
 		return cfg, fmt.Errorf("the certificate of %s: %w", role, err)
 	}
-	file := dir.RosterFile(identity.Group, nil)
-	roster, err := file.Load()
-	if err != nil {
-		return cfg, err
+	file, roster := dir.RosterFile(identity.Group, nil), identity.Roster
+	if roster == nil {
+		return cfg, identity.RosterErr
 	}
 	for _, w := range keystore.Warnings(identity.Group, identity.Cert, roster, time.Now()) {
 		env.Log.Warn(w)

@@ -149,10 +149,9 @@ func configure(env *cli.Env, f flags, limits fileLimits) (relaynode.Config, *key
 	if err := identity.Cert.ValidAt(time.Now()); err != nil {
 		return cfg, nil, fmt.Errorf("the relay node's certificate: %w", err)
 	}
-	file := dir.RosterFile(identity.Group, nil)
-	roster, err := file.Load()
-	if err != nil {
-		return cfg, nil, err
+	file, roster := dir.RosterFile(identity.Group, nil), identity.Roster
+	if roster == nil {
+		return cfg, nil, identity.RosterErr
 	}
 	for _, w := range keystore.Warnings(identity.Group, identity.Cert, roster, time.Now()) {
 		env.Log.Warn(w)

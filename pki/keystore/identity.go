@@ -27,6 +27,9 @@ type Member struct {
 	Identity ed25519.PrivateKey
 	RSA      *rsa.PrivateKey
 	Dir      string // for the member's own state
+
+	Roster    *pki.Roster // what the group's roster file holds
+	RosterErr error       // why Roster is nil: ErrNoRoster, or what is wrong with the file
 }
 
 // Relay is a relay node's identity, read from disk.
@@ -35,33 +38,41 @@ type Relay struct {
 	Cert     *pki.Certificate
 	Identity ed25519.PrivateKey
 	Dir      string // for the relay node's own state
+
+	Roster    *pki.Roster // what the group's roster file holds
+	RosterErr error       // why Roster is nil: ErrNoRoster, or what is wrong with the file
 }
 
 // OpenMember reads the identity of the member with that role, or returns ErrNoIdentity. If the roster on disk holds a
 // newer certificate for the same keys, that one is taken: so a renewal needs no more than the new roster.
 func (d Dir) OpenMember(role wire.Role) (*Member, error) {
 	dir := d.memberDir(role)
-	g, cert, identity, err := d.open(dir, pki.KindMember)
+	m := &Member{Dir: dir}
+	var err error
+	m.Group, m.Cert, m.Identity, err = d.open(dir, pki.KindMember)
 	if err != nil {
 		return nil, fmt.Errorf("opening member %s: %w", role, err)
 	}
-	key, err := ReadRSA(filepath.Join(dir, rsaFile))
-	if err != nil {
+	if m.RSA, err = ReadRSA(filepath.Join(dir, rsaFile)); err != nil {
 		return nil, fmt.Errorf("opening member %s: %w", role, err)
 	}
-	if cert.Role != role || !key.PublicKey.Equal(cert.RSA) {
+	if m.Cert.Role != role || !m.RSA.PublicKey.Equal(m.Cert.RSA) {
 		return nil, fmt.Errorf("opening member %s: %w", role, ErrKeyMismatch)
 	}
-	return &Member{Group: g, Cert: cert, Identity: identity, RSA: key, Dir: dir}, nil
+	m.Cert, m.Roster, m.RosterErr = d.renewed(m.Group, m.Cert)
+	return m, nil
 }
 
 // OpenRelay reads the identity of the relay node, or returns ErrNoIdentity.
 func (d Dir) OpenRelay() (*Relay, error) {
-	g, cert, identity, err := d.open(d.relayDir(), pki.KindRelay)
+	r := &Relay{Dir: d.relayDir()}
+	var err error
+	r.Group, r.Cert, r.Identity, err = d.open(r.Dir, pki.KindRelay)
 	if err != nil {
 		return nil, fmt.Errorf("opening the relay node: %w", err)
 	}
-	return &Relay{Group: g, Cert: cert, Identity: identity, Dir: d.relayDir()}, nil
+	r.Cert, r.Roster, r.RosterErr = d.renewed(r.Group, r.Cert)
+	return r, nil
 }
 
 // open reads what members and relay nodes have in common.
@@ -88,19 +99,20 @@ func (d Dir) open(dir string, kind pki.Kind) (*pki.Group, *pki.Certificate, ed25
 	if cert.Kind != kind || !cert.Identity.Equal(identity.Public()) {
 		return nil, nil, nil, ErrKeyMismatch
 	}
-	return g, d.renewed(g, cert), identity, nil
+	return g, cert, identity, nil
 }
 
-// renewed returns the roster's certificate for the same holder if it lasts longer.
-func (d Dir) renewed(g *pki.Group, cert *pki.Certificate) *pki.Certificate {
+// renewed reads the roster and returns its certificate for the same holder instead of cert if it lasts longer. Without a
+// roster, or with a broken one, cert stays: whoever needs the roster looks at the error.
+func (d Dir) renewed(g *pki.Group, cert *pki.Certificate) (*pki.Certificate, *pki.Roster, error) {
 	roster, err := d.RosterFile(g, nil).Load()
 	if err != nil {
-		return cert // no roster here, or a broken one: whoever needs it will say so
+		return cert, nil, err
 	}
 	if newer := roster.Certificate(cert.Peer); newer != nil && newer.SameHolder(cert) && newer.NotAfter.After(cert.NotAfter) {
-		return newer
+		cert = newer
 	}
-	return cert
+	return cert, roster, nil
 }
 
 // WriteMember writes a member's identity: certificate (DER) and both keys. The certificate comes last, so that an
