@@ -95,8 +95,8 @@ type Message struct {
 	Data []byte
 }
 
-// JoinTopic joins the group's topic. A member subscribes as soon as the first peer of the topic is known, so that it
-// is in that peer's mesh at once. Close the handle before the host.
+// JoinTopic joins the group's topic. A member subscribes as soon as there is a peer of the topic that it can send to, so
+// that it is in that peer's mesh at once. Close the handle before the host.
 func JoinTopic(ctx context.Context, h host.Host, cfg TopicConfig) (*TopicHandle, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -140,6 +140,7 @@ func (t *TopicHandle) join(cfg TopicConfig) error {
 		return err
 	}
 	t.wg.Go(func() { t.follow(events) })
+	t.wg.Go(t.subscribeInTime)
 	return nil
 }
 
@@ -215,20 +216,25 @@ func topicParams(hub bool, members int) pubsub.GossipSubParams {
 	return p
 }
 
-// follow keeps the set of the topic's peers, and subscribes when the first is there or none comes.
+// follow keeps the set of the topic's peers.
 func (t *TopicHandle) follow(events *pubsub.TopicEventHandler) {
 	defer events.Cancel()
-	timer := time.AfterFunc(subscribeAfter, t.subscribe)
-	defer timer.Stop()
 	for {
 		e, err := events.NextPeerEvent(t.ctx)
 		if err != nil {
 			return
 		}
 		t.peers.joined(e.Peer, e.Type == pubsub.PeerJoin)
-		if e.Type == pubsub.PeerJoin {
-			t.subscribe()
-		}
+	}
+}
+
+// subscribeInTime subscribes when the first peer can be sent to, or none comes. Somebody who subscribes when a peer has
+// only said that it is in the topic grafts nobody: the library takes those into the mesh whom its own stream reaches.
+func (t *TopicHandle) subscribeInTime() {
+	ctx, cancel := context.WithTimeout(t.ctx, subscribeAfter)
+	defer cancel()
+	if t.Ready(ctx) == nil || t.ctx.Err() == nil {
+		t.subscribe()
 	}
 }
 
