@@ -22,6 +22,7 @@ import (
 // Main runs a command with the process's arguments, streams and signals, and exits with its code. Call it first thing in
 // main: it takes over go-libp2p's logging, which works only before the library's first line.
 func Main(name string, cmd *cobra.Command) {
+	postponeCollection()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()
