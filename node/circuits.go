@@ -19,7 +19,7 @@ import (
 const maxCircuits = 8
 
 // circuits bring shares to members who are present, over a stream to each. What cannot be brought so goes into the
-// mailbox, which hands it on at once.
+// mailbox, which hands it on at once, and so does what would have to wait for a circuit to be made.
 type circuits struct {
 	e     *engine
 	open  map[peer.ID]*circuit
@@ -75,9 +75,9 @@ func (c *circuits) sent(to peer.ID, letters []letter, accepted int, err error) {
 	way := c.open[to]
 	way.busy, way.idle = false, time.Now()
 	c.check = sooner(c.check, way.idle.Add(e.cfg.Timing.CircuitLinger))
-	e.post.mail = append(e.post.mail, letters[accepted:]...)
+	e.post.remail(letters[accepted:])
 	if err != nil {
-		e.post.mail = append(e.post.mail, way.waiting...)
+		e.post.remail(way.waiting)
 		delete(c.open, to)
 	} else if len(way.waiting) > 0 {
 		c.send(to, way)
@@ -117,6 +117,9 @@ func (n *Node) closeCircuits(to peer.ID) {
 		}
 	}
 }
+
+// connected reports whether there is a connection to a member, of whatever kind.
+func (n *Node) connected(to peer.ID) bool { return len(n.host.Network().ConnsToPeer(to)) > 0 }
 
 func carriesShares(conn network.Conn) bool {
 	for _, s := range conn.GetStreams() {

@@ -40,6 +40,7 @@ type post struct {
 type letter struct {
 	item   wire.MailItem
 	parcel keyagreement.Parcel
+	mailed bool // it goes into the mailbox whatever becomes of its circuit
 }
 
 // deposit is one that was not answered yet.
@@ -132,7 +133,7 @@ func (p *post) wrap(w keyagreement.Wrap) {
 		return
 	}
 	ctx, from := e.ctx, [32]byte(identityKey(e.cfg.Identity))
-	queued := e.n.pool.add(func() {
+	queued := e.n.pool.addQuick(func() {
 		envelope, err := keyagreement.SealEnvelope(e.random, to.RSA, from, e.sign, w)
 		e.n.post(ctx, func(e *engine) { e.post.wrapped(w.Parcel, to.Peer, envelope, err) })
 	})
@@ -143,7 +144,9 @@ func (p *post) wrap(w keyagreement.Wrap) {
 	p.wrapping++
 }
 
-// wrapped sends a share: over a circuit to a member who is present, else by the mailbox.
+// wrapped sends a share: over a circuit to a member who is present, else by the mailbox. While the circuit has still to be
+// made it goes both ways: making one takes several round trips and the mailbox one, so it is there much sooner, and the
+// second copy costs its recipient no work.
 func (p *post) wrapped(parcel keyagreement.Parcel, to peer.ID, envelope []byte, err error) {
 	p.wrapping--
 	if err != nil {
@@ -151,11 +154,21 @@ func (p *post) wrapped(parcel keyagreement.Parcel, to peer.ID, envelope []byte, 
 		p.e.step(keyagreement.ShareFailed{Parcel: parcel})
 		return
 	}
-	l := letter{wire.MailItem{To: to, Kind: wire.KindShare, Payload: envelope}, parcel}
-	if p.e.members.online[parcel.To] && p.circuits.carry(l) {
+	l := letter{item: wire.MailItem{To: to, Kind: wire.KindShare, Payload: envelope}, parcel: parcel}
+	l.mailed = p.e.links.ready() && !p.e.n.connected(to)
+	if p.e.members.online[parcel.To] && p.circuits.carry(l) && !l.mailed {
 		return
 	}
 	p.mail = append(p.mail, l)
+}
+
+// remail leaves in the mailbox what could not be brought, unless it went there at once.
+func (p *post) remail(letters []letter) {
+	for _, l := range letters {
+		if !l.mailed {
+			p.mail = append(p.mail, l)
+		}
+	}
 }
 
 // unwrap has an envelope opened; the machine gets the answer.
