@@ -103,7 +103,7 @@ func (e *engine) loop(ctx context.Context) {
 			f(e)
 			e.more()
 		case b := <-e.n.batches:
-			e.inbound.batch(b, true)
+			e.inbound.batch(*b, true)
 			e.more()
 		case <-e.n.in.wake:
 		case <-e.n.hub.resume:
@@ -121,7 +121,7 @@ func (e *engine) more() {
 		case f := <-e.n.feed:
 			f(e)
 		case b := <-e.n.batches:
-			e.inbound.batch(b, true)
+			e.inbound.batch(*b, true)
 		default:
 			return
 		}

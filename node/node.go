@@ -26,6 +26,9 @@ const MaxText = 32 << 10
 // maxOutbox is how many messages may wait for a key or for a relay node.
 const maxOutbox = 16_384
 
+// maxBatches is how many batches from the topic may wait for the engine. What comes on top is fetched from the backlog.
+const maxBatches = 4096
+
 var (
 	// ErrText is returned for a message that is empty, longer than MaxText, or not UTF-8.
 	ErrText = errors.New("a message is 1 to 32,768 bytes of UTF-8 text")
@@ -48,7 +51,7 @@ type Node struct {
 	nonces    *session.NonceCache
 	routes    map[peer.ID]ma.Multiaddr // by which address each relay node was reached last, before this run
 	feed      chan func(*engine)       // what other goroutines tell the engine
-	batches   chan wire.Batch          // verified, from the topic
+	batches   chan *wire.Batch         // verified, from the topic
 	done      chan struct{}            // closed when Run has returned
 	closed    chan struct{}            // closed by Close
 
@@ -87,7 +90,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
 		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(), nonces: session.NewNonceCache(),
-		feed: make(chan func(*engine), 64), batches: make(chan wire.Batch, 64),
+		feed: make(chan func(*engine), 64), batches: make(chan *wire.Batch, maxBatches),
 		done: make(chan struct{}), closed: make(chan struct{}),
 	}
 	n.roster.Store(cfg.Roster)

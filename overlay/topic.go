@@ -34,9 +34,14 @@ type TopicConfig struct {
 	// Relays says which peers are relay nodes: topic traffic with them may run over a circuit (an outer relay node's).
 	// With anyone else it never does, unless Hub is set. Default nil: nobody.
 	Relays func(peer.ID) bool
-	// Validate decides about each message, by the peer that handed it over (not its author) and its data. It runs
-	// inline, one message at a time. Default nil: everything that an admitted peer hands over is accepted.
-	Validate func(receivedFrom peer.ID, data []byte) bool
+	// Validate decides about each message, by the peer that handed it over (not its author) and its data, and may return
+	// what it read in it, which then comes with the message. It runs on the library's event loop, one message at a time.
+	// Default nil: everything that an admitted peer hands over is accepted.
+	Validate func(receivedFrom peer.ID, data []byte) (read any, ok bool)
+	// Deliver takes each message that somebody else handed over, in the order in which they came, and reports whether
+	// it had room for it: a message that it has none for is counted and lost here. It runs on the library's event loop
+	// and must neither wait nor work. Default nil: Receive returns the messages.
+	Deliver func(Message) bool
 	// Rate bounds what one peer may hand over. The zero value stands for DefaultTopicRate.
 	Rate TopicRate
 	// Log takes what goes wrong, and the library's lines. Required.
@@ -75,6 +80,8 @@ type TopicHandle struct {
 	host   host.Host
 	name   string
 	log    *slog.Logger
+	guard  *guard
+	give   func(Message) bool // nil: to whoever calls Receive
 	drops  *drops
 	peers  *topicPeers
 	topic  *pubsub.Topic
@@ -93,6 +100,7 @@ type TopicHandle struct {
 type Message struct {
 	From peer.ID // who handed it over, which is not its author
 	Data []byte
+	Read any // what TopicConfig.Validate returned
 }
 
 // JoinTopic joins the group's topic. A member subscribes as soon as there is a peer of the topic that it can send to, so
@@ -103,7 +111,7 @@ func JoinTopic(ctx context.Context, h host.Host, cfg TopicConfig) (*TopicHandle,
 	}
 	t := &TopicHandle{
 		host: h, name: Topic(cfg.Group), log: cfg.Log, drops: newDrops(), peers: newTopicPeers(),
-		subscribed: make(chan struct{}), protos: protocols(cfg.Defences),
+		subscribed: make(chan struct{}), protos: protocols(cfg.Defences), give: cfg.Deliver,
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if err := t.join(cfg); err != nil {
@@ -117,20 +125,14 @@ func JoinTopic(ctx context.Context, h host.Host, cfg TopicConfig) (*TopicHandle,
 }
 
 func (t *TopicHandle) join(cfg TopicConfig) error {
-	guard := newGuard(t.host, t.name, cfg, t.drops)
+	t.guard = newGuard(t.host, t.name, cfg, t.drops)
 	var h host.Host = t.host
 	if !cfg.Defences.NoStreamGate {
-		h = &gatedHost{Host: t.host, guard: guard}
+		h = &gatedHost{Host: t.host, guard: t.guard}
 	}
-	ps, err := pubsub.NewGossipSub(t.ctx, h, t.options(cfg, guard)...)
+	ps, err := pubsub.NewGossipSub(t.ctx, h, t.options(cfg)...)
 	if err != nil {
 		return err
-	}
-	if !cfg.Defences.NoValidator {
-		err = ps.RegisterTopicValidator(t.name, guard.validate, pubsub.WithValidatorInline(true))
-		if err != nil {
-			return err
-		}
 	}
 	if t.topic, err = ps.Join(t.name); err != nil {
 		return err
@@ -146,7 +148,7 @@ func (t *TopicHandle) join(cfg TopicConfig) error {
 
 // options are settings without which a star loses messages or lets outsiders in; SPEC.md section 7.1 lists those that
 // others must share.
-func (t *TopicHandle) options(cfg TopicConfig, g *guard) []pubsub.Option {
+func (t *TopicHandle) options(cfg TopicConfig) []pubsub.Option {
 	opts := []pubsub.Option{
 		// Frames carry their author and their batch a signature; the library's own would be checked at every hop.
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
@@ -159,19 +161,17 @@ func (t *TopicHandle) options(cfg TopicConfig, g *guard) []pubsub.Option {
 		pubsub.WithPeerExchange(false),
 		pubsub.WithFloodPublish(true),
 		pubsub.WithPeerOutboundQueueSize(topicQueue),
-		pubsub.WithValidateQueueSize(topicQueue),
-		pubsub.WithValidateWorkers(1), // more let messages of one sender overtake each other
 		pubsub.WithMaxMessageSize(maxTopicRPC),
 		pubsub.WithMaxControlMessageSize(maxTopicControl),
 		pubsub.WithLogger(libraryLog(cfg.Log)),
 		pubsub.WithRPCLogger(libraryLog(cfg.Log)),
 		pubsub.WithRawTracer(&topicTracer{drops: t.drops, peers: t.peers}),
 	}
-	if !cfg.Defences.NoInspector {
-		opts = append(opts, pubsub.WithAppSpecificRpcInspector(g.inspect))
+	if !cfg.Defences.NoInspector || !cfg.Defences.NoValidator {
+		opts = append(opts, pubsub.WithAppSpecificRpcInspector(t.guard.inspect))
 	}
 	if !cfg.Defences.NoSubscriptionFilter {
-		opts = append(opts, pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(g, maxSubscriptions)))
+		opts = append(opts, pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(t.guard, maxSubscriptions)))
 	}
 	return opts
 }
@@ -240,11 +240,30 @@ func (t *TopicHandle) subscribeInTime() {
 
 func (t *TopicHandle) subscribe() {
 	t.subOnce.Do(func() {
-		self := t.host.ID()
-		t.sub, t.subErr = t.topic.Subscribe(pubsub.WithBufferSize(topicQueue),
-			pubsub.WithMessageFilter(func(m *pubsub.Message) bool { return m.ReceivedFrom != self }))
+		size := topicQueue
+		if t.give != nil {
+			size = 1 // nothing ever waits there
+		}
+		t.sub, t.subErr = t.topic.Subscribe(pubsub.WithBufferSize(size), pubsub.WithMessageFilter(t.deliver))
 		close(t.subscribed)
 	})
+}
+
+// deliver sees every message that the library accepted, on its event loop, and says whether it goes to whoever calls
+// Receive. Taking it off here saves two goroutines' turns, which cost more than all else that is done with a message.
+func (t *TopicHandle) deliver(m *pubsub.Message) bool {
+	t.guard.recent.add(m.Data)
+	if m.ReceivedFrom == t.host.ID() {
+		return false
+	}
+	if t.give == nil {
+		m.ValidatorData = t.guard.read[m.Message]
+		return true
+	}
+	if !t.give(Message{From: m.ReceivedFrom, Data: m.Data, Read: t.guard.read[m.Message]}) {
+		t.drops.add(DropSubscriber, 1)
+	}
+	return false
 }
 
 // Publish hands a batch to the topic. It waits until there is somebody to hand it to, because what is published
@@ -262,8 +281,8 @@ func (t *TopicHandle) Publish(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// Receive returns the next message that somebody else handed over. It returns ErrTopicClosed after Close. It may be
-// called by one goroutine at a time.
+// Receive returns the next message that somebody else handed over, unless TopicConfig.Deliver takes them. It returns
+// ErrTopicClosed after Close. It may be called by one goroutine at a time.
 func (t *TopicHandle) Receive(ctx context.Context) (Message, error) {
 	select {
 	case <-t.subscribed:
@@ -282,7 +301,7 @@ func (t *TopicHandle) Receive(ctx context.Context) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	return Message{From: m.ReceivedFrom, Data: m.Data}, nil
+	return Message{From: m.ReceivedFrom, Data: m.Data, Read: m.ValidatorData}, nil
 }
 
 // ErrTopicClosed is returned after the topic handle was closed.

@@ -3,6 +3,8 @@ package overlay
 import (
 	"context"
 	"errors"
+	"hash/maphash"
+	"slices"
 	"time"
 
 	"conclave/overlay/wire"
@@ -38,13 +40,18 @@ type guard struct {
 	admit  func(peer.ID) bool
 	relays func(peer.ID) bool
 	hub    bool
-	check  func(peer.ID, []byte) bool
+	check  func(peer.ID, []byte) (any, bool)
 	rate   TopicRate
 	drops  *drops
+	off    TopicDefences
 
 	// Owned by the library's event loop, which calls inspect. Only admitted peers get a bucket, so it is bounded by
 	// the rosters of this process's life.
 	buckets map[peer.ID]*bucket
+	recent  recent
+	// read is what check returned for each message of the RPC that is being handled. Also owned by the event loop, which
+	// hands on the messages of one RPC before it inspects the next.
+	read map[*pb.Message]any
 }
 
 type bucket struct{ messages, bytes *rate.Limiter }
@@ -56,15 +63,30 @@ func newGuard(h host.Host, topic string, cfg TopicConfig, d *drops) *guard {
 	}
 	return &guard{
 		host: h, topic: topic, admit: cfg.Admit, relays: relays, hub: cfg.Hub, check: cfg.Validate, rate: cfg.Rate,
-		drops: d, buckets: make(map[peer.ID]*bucket),
+		drops: d, off: cfg.Defences, buckets: make(map[peer.ID]*bucket), recent: newRecent(), read: make(map[*pb.Message]any),
 	}
 }
 
 // overCircuit says whether topic traffic with that peer may run over a circuit.
 func (g *guard) overCircuit(p peer.ID) bool { return g.hub || g.relays(p) }
 
-// inspect sees every RPC before the library does, and drops whole what an honest peer would not send.
+// inspect sees every RPC before the library does. It drops whole what an honest peer would not send, and takes out the
+// messages that are not valid: so they never become known to the library, whose own validators run behind a queue, on
+// another goroutine, and after a message's ID is marked as seen.
 func (g *guard) inspect(from peer.ID, rpc *pubsub.RPC) error {
+	clear(g.read)
+	if !g.off.NoInspector {
+		if err := g.vet(from, rpc); err != nil {
+			return err
+		}
+	}
+	if !g.off.NoValidator {
+		rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool { return !g.valid(from, m) })
+	}
+	return nil
+}
+
+func (g *guard) vet(from peer.ID, rpc *pubsub.RPC) error {
 	if !g.admit(from) {
 		g.drops.add(DropStranger, 1)
 		return errDropped
@@ -111,15 +133,55 @@ func (g *guard) FilterIncomingSubscriptions(from peer.ID, subs []*pb.RPC_SubOpts
 	return kept, nil
 }
 
-// validate is the topic's validator. From and signature are absent on purpose, so it judges who handed it over.
-func (g *guard) validate(_ context.Context, from peer.ID, m *pubsub.Message) bool {
-	if from == g.host.ID() {
-		return true
-	}
-	if !g.admit(from) || len(m.Data) > wire.MaxBatch {
+// valid decides about one message. From and signature are absent on purpose, so it judges who handed it over.
+func (g *guard) valid(from peer.ID, m *pb.Message) bool {
+	data := m.GetData()
+	if !g.admit(from) || len(data) > wire.MaxBatch {
+		g.drops.add(DropInvalid, 1)
 		return false
 	}
-	return g.check == nil || g.check(from, m.Data)
+	if g.check == nil {
+		return true
+	}
+	if g.recent.has(data) {
+		return false // it came by another way and is known
+	}
+	read, ok := g.check(from, data)
+	if !ok {
+		g.drops.add(DropInvalid, 1)
+		return false
+	}
+	g.read[m] = read
+	return true
+}
+
+// recent remembers the last messages that were accepted, so that what comes once more, from another relay node say, is
+// not checked again. It goes by a keyed hash of 64 bits: nobody outside can make two messages collide, and if two
+// ever do, the second is lost here and fetched from the backlog.
+type recent struct {
+	seed     maphash.Seed
+	new, old map[uint64]struct{}
+}
+
+// recentMessages is how many messages recent remembers at least. Arbitrary: some seconds of a busy group.
+const recentMessages = 4096
+
+func newRecent() recent {
+	return recent{seed: maphash.MakeSeed(), new: make(map[uint64]struct{})}
+}
+
+func (r *recent) has(data []byte) bool {
+	sum := maphash.Bytes(r.seed, data)
+	_, inNew := r.new[sum]
+	_, inOld := r.old[sum]
+	return inNew || inOld
+}
+
+func (r *recent) add(data []byte) {
+	if len(r.new) >= recentMessages {
+		r.old, r.new = r.new, make(map[uint64]struct{}, recentMessages)
+	}
+	r.new[maphash.Bytes(r.seed, data)] = struct{}{}
 }
 
 // gatedHost is the host as pubsub sees it: no pubsub stream is opened to or accepted from a peer that is not in the

@@ -252,7 +252,7 @@ func TestLargestBatchArrives(t *testing.T) {
 func TestValidateRefuses(t *testing.T) {
 	t.Parallel()
 	s := newStar(t, 2, func(c *TopicConfig) {
-		c.Validate = func(_ peer.ID, data []byte) bool { return data[0] != 7 }
+		c.Validate = func(_ peer.ID, data []byte) (any, bool) { return data[0], data[0] != 7 }
 	})
 	ctx := deadline(t, 10*time.Second)
 	for _, n := range []int{7, 0} {

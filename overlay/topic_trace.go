@@ -15,10 +15,9 @@ import (
 // The names under which drops are counted.
 const (
 	DropOutbound     = "outbound queue full"     // messages to a slow peer
-	DropValidation   = "validation queue full"   // messages that came too fast
 	DropSubscriber   = "subscription queue full" // messages that this node did not take in time
 	DropInvalid      = "invalid"                 // messages that the validator refused
-	DropRejected     = "rejected"                // messages that the library refused for another reason
+	DropRejected     = "rejected"                // messages that the library refused
 	DropStranger     = "not in the roster"       // RPCs
 	DropMalformed    = "malformed"               // RPCs about another topic or with a message of the wrong size
 	DropRate         = "over the rate"           // messages
@@ -27,7 +26,7 @@ const (
 )
 
 var dropNames = []string{
-	DropOutbound, DropValidation, DropSubscriber, DropInvalid, DropRejected, DropStranger, DropMalformed, DropRate,
+	DropOutbound, DropSubscriber, DropInvalid, DropRejected, DropStranger, DropMalformed, DropRate,
 	DropSubscription, DropStream,
 }
 
@@ -177,16 +176,7 @@ func (t *topicTracer) DropRPC(rpc *pubsub.RPC, _ peer.ID) {
 func (t *topicTracer) UndeliverableMessage(*pubsub.Message) { t.drops.add(DropSubscriber, 1) }
 
 // RejectMessage counts a message that the library did not accept.
-func (t *topicTracer) RejectMessage(_ *pubsub.Message, reason string) {
-	switch reason {
-	case pubsub.RejectValidationQueueFull, pubsub.RejectValidationThrottled:
-		t.drops.add(DropValidation, 1)
-	case pubsub.RejectValidationFailed:
-		t.drops.add(DropInvalid, 1)
-	default:
-		t.drops.add(DropRejected, 1)
-	}
-}
+func (t *topicTracer) RejectMessage(*pubsub.Message, string) { t.drops.add(DropRejected, 1) }
 
 // Join does nothing.
 func (t *topicTracer) Join(string) {}

@@ -47,8 +47,8 @@ type Node struct {
 	bus       *bus
 	sight     *sight // nil: nothing is kept for Held
 	circuits  *circuits
-	forgotten *peerSet           // members that left the roster and whose mail has to go
-	appends   chan backlog.Entry // from the topic to the appender
+	forgotten *peerSet            // members that left the roster and whose mail has to go
+	appends   chan *backlog.Entry // from the topic to the appender
 	headsBell bell
 	presence  bell
 	sweep     bell
@@ -73,7 +73,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Log, topicName: overlay.Topic(cfg.Group.ID),
 		rosters: newRosters(cfg.Roster, cfg.RosterFile), table: newTable(), rates: newRatebook(cfg.Limits),
-		count: newCounters(), forgotten: newPeerSet(), appends: make(chan backlog.Entry, cfg.Limits.AppendQueue),
+		count: newCounters(), forgotten: newPeerSet(), appends: make(chan *backlog.Entry, cfg.Limits.AppendQueue),
 		headsBell: newBell(), presence: newBell(), sweep: newBell(),
 	}
 	n.bus = newBus(n.count)
@@ -164,7 +164,7 @@ func (n *Node) openTopic() error {
 		admit = func(peer.ID) bool { return true }
 	}
 	topic, err := overlay.JoinTopic(n.ctx, n.host, overlay.TopicConfig{
-		Group: n.cfg.Group.ID, Hub: true, Members: n.peers(), Admit: admit, Validate: n.validate,
+		Group: n.cfg.Group.ID, Hub: true, Members: n.peers(), Admit: admit, Validate: n.validate, Deliver: n.deliver,
 		Rate: n.cfg.Limits.Topic, Log: n.log, Defences: n.cfg.defences.topic,
 	})
 	if err != nil {
@@ -209,7 +209,7 @@ func (n *Node) loop(ctx context.Context) error {
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{n.receiveTopic, n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.announce} {
+	for _, part := range []func(context.Context) error{n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.announce} {
 		group.Go(func() error { return part(ctx) })
 	}
 	return group.Wait()

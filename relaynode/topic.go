@@ -3,69 +3,74 @@ package relaynode
 import (
 	"context"
 	"errors"
+	"time"
 
+	"conclave/overlay"
 	"conclave/overlay/wire"
 	"conclave/relaynode/backlog"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// validate decides whether pubsub hands a batch on. It runs inline, one batch after the other, so it must be quick.
-func (n *Node) validate(from peer.ID, data []byte) bool {
-	if n.cfg.defences.noTopicCheck || from == n.host.ID() {
-		return true // our own are verified before they are published
-	}
-	_, err := n.readBatch(from, data)
-	if err != nil {
+// validate decides whether pubsub hands a batch on. It runs on pubsub's event loop, so it must be quick.
+func (n *Node) validate(from peer.ID, data []byte) (any, bool) {
+	e, err := n.readBatch(from, data)
+	if err != nil && !n.cfg.defences.noTopicCheck {
 		n.refused(from, "publish", err.Error())
+		return nil, false
 	}
-	return err == nil
+	return &e, true
 }
 
-// receiveTopic takes batches off the topic and queues them for the backlog. A batch that finds the queue full is dropped
-// here only: the members have it, and its sender, who gets no acknowledgement, stores it again.
-func (n *Node) receiveTopic(ctx context.Context) error {
-	for {
-		msg, err := n.topic.Receive(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		e, err := n.readBatch(msg.From, msg.Data)
-		if err != nil {
-			continue // its sender left the roster since it was validated
-		}
-		select {
-		case n.appends <- e:
-		default:
-			n.count.inc(dropAppendQueue)
-		}
+// deliver queues a batch off the topic for the backlog. A batch that finds the queue full is dropped here only: the
+// members have it, and its sender, who gets no acknowledgement, stores it again.
+func (n *Node) deliver(m overlay.Message) bool {
+	e, ok := m.Read.(*backlog.Entry)
+	if !ok || e.Data == nil {
+		return true // not a batch: only defences' tests let it come this far
+	}
+	select {
+	case n.appends <- e:
+		return true
+	default:
+		n.count.inc(dropAppendQueue)
+		return false
 	}
 }
 
 // maxAppend is how many batches one transaction takes. Arbitrary: enough that under load the disk is not the limit.
 const maxAppend = 256
 
+// appendRest is how long a batch waits for others that go into its transaction. Meanwhile it is handed on, which is what
+// people wait for; the transaction would take a core from it. Arbitrary: a few times what handing on takes.
+const appendRest = 2 * time.Millisecond
+
 // appendTopic is the one appender of the topic's batches: everything that waits goes into one transaction.
 func (n *Node) appendTopic(ctx context.Context) error {
+	rest := time.NewTimer(appendRest)
+	defer rest.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case first := <-n.appends:
+			rest.Reset(appendRest)
+			select {
+			case <-rest.C:
+			case <-ctx.Done():
+				return nil
+			}
 			n.appendGroup(ctx, n.gather(first))
 		}
 	}
 }
 
-func (n *Node) gather(first backlog.Entry) []backlog.Entry {
-	group := []backlog.Entry{first}
+func (n *Node) gather(first *backlog.Entry) []backlog.Entry {
+	group := []backlog.Entry{*first}
 	for len(group) < maxAppend {
 		select {
 		case e := <-n.appends:
-			group = append(group, e)
+			group = append(group, *e)
 		default:
 			return group
 		}

@@ -1,0 +1,91 @@
+package overlay
+
+import (
+	"testing"
+	"time"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// TestDeliver hands messages over as they come, with what was read in them, and counts those that find no room.
+func TestDeliver(t *testing.T) {
+	t.Parallel()
+	const count, refused = 200, 150
+	s := newStar(t, 1, func(c *TopicConfig) { c.Admit = func(peer.ID) bool { return true } })
+	h := newHost(t, dialOnly, peers(2))
+	connect(t, h, s.hub)
+	got := make(chan Message, count)
+	topic := join(t, h, func(c *TopicConfig) {
+		c.Admit = everyone(s.hub)
+		c.Validate = func(_ peer.ID, data []byte) (any, bool) {
+			return int(data[1])<<24 | int(data[2])<<16 | int(data[3])<<8 | int(data[4]), true
+		}
+		c.Deliver = func(m Message) bool {
+			if len(m.Data) != 256 {
+				return true // settling
+			}
+			got <- m
+			return m.Read != refused
+		}
+	})
+	ctx := deadline(t, 20*time.Second)
+	if err := topic.Meshed(ctx, s.hub.ID()); err != nil {
+		t.Fatal(err)
+	}
+	for n := range uint32(count) {
+		if err := s.topics[0].Publish(ctx, payload(1, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range count {
+		select {
+		case m := <-got:
+			if m.Read != n || m.From != s.hub.ID() {
+				t.Fatalf("message %v from %s came as number %d", m.Read, m.From, n)
+			}
+		case <-ctx.Done():
+			t.Fatalf("%d of %d messages came", n, count)
+		}
+	}
+	if n := topic.Drops()[DropSubscriber]; n != 1 {
+		t.Errorf("%d drops are counted, want 1", n)
+	}
+}
+
+// TestCheckedOnce: what was accepted once is not checked again when it comes by another way, and what was refused does not
+// stand in the way of anything.
+func TestCheckedOnce(t *testing.T) {
+	good, checks := false, 0
+	g := newGuard(nil, "topic", TopicConfig{
+		Admit: func(peer.ID) bool { return true }, Rate: DefaultTopicRate,
+		Validate: func(peer.ID, []byte) (any, bool) { checks++; return "read", good },
+	}, newDrops())
+	name := "topic"
+	come := func() []*pb.Message {
+		rpc := &pubsub.RPC{RPC: pb.RPC{Publish: []*pb.Message{{Topic: &name, Data: []byte("data")}}}}
+		if err := g.inspect("from", rpc); err != nil {
+			t.Fatal(err)
+		}
+		return rpc.Publish
+	}
+	if left := come(); len(left) != 0 || g.drops.snapshot()[DropInvalid] != 1 {
+		t.Fatalf("a refused message went on, or is not counted: %v", g.drops.snapshot())
+	}
+	good = true
+	left := come()
+	if len(left) != 1 || g.read[left[0]] != "read" || checks != 2 {
+		t.Fatalf("a good message after a refused one: %d left after %d checks", len(left), checks)
+	}
+	g.recent.add([]byte("data"))
+	if left := come(); len(left) != 0 || checks != 2 {
+		t.Fatalf("a message that is known: %d left after %d checks", len(left), checks)
+	}
+	for i := range 2 * recentMessages { // it is remembered for a while, not for ever
+		g.recent.add([]byte{byte(i), byte(i >> 8), byte(i >> 16)})
+	}
+	if left := come(); len(left) != 1 || checks != 3 {
+		t.Fatalf("a message that was long ago: %d left after %d checks", len(left), checks)
+	}
+}
