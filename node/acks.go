@@ -22,9 +22,14 @@ type acks struct {
 func (a *acks) add(e *engine, id wire.MessageID) {
 	a.ids = append(a.ids, id)
 	if a.due.IsZero() {
-		t := e.cfg.Timing
-		a.due = time.Now().Add(max(t.AckBase, t.AckPerMember*time.Duration(len(e.roster.Members))))
+		a.due = time.Now().Add(a.distance(e))
 	}
+}
+
+// distance is how long acknowledgements gather.
+func (a *acks) distance(e *engine) time.Duration {
+	t := e.cfg.Timing
+	return max(t.AckBase, t.AckPerMember*time.Duration(len(e.roster.Members)))
 }
 
 // tick hands the acknowledgements that are due to the outbox.
@@ -32,15 +37,33 @@ func (a *acks) tick(e *engine) {
 	if a.due.IsZero() || time.Now().Before(a.due) {
 		return
 	}
-	a.due = time.Time{}
-	for len(a.ids) > 0 {
-		k := min(len(a.ids), frame.MaxAcks)
-		id, err := e.messageID()
-		if err != nil {
-			return
-		}
-		e.outbox.aside(frame.AckContent(id, e.cfg.Now(), a.ids[:k]))
-		a.ids = a.ids[k:]
+	for c, ok := a.next(e); ok; c, ok = a.next(e) {
+		e.outbox.aside(c)
 	}
-	a.ids = nil
+}
+
+// ride returns acknowledgements that may go with texts which are being sealed: they need no batch of their own then, which
+// everybody would have to verify and the relay node to keep. Those that began to gather just now still wait for others.
+func (a *acks) ride(e *engine) (frame.Content, bool) {
+	if a.due.IsZero() || time.Until(a.due) > a.distance(e)/2 {
+		return frame.Content{}, false
+	}
+	return a.next(e)
+}
+
+// next takes out as many acknowledgements as fit into a frame.
+func (a *acks) next(e *engine) (frame.Content, bool) {
+	if len(a.ids) == 0 {
+		return frame.Content{}, false
+	}
+	id, err := e.messageID()
+	if err != nil {
+		return frame.Content{}, false
+	}
+	k := min(len(a.ids), frame.MaxAcks)
+	c := frame.AckContent(id, e.cfg.Now(), a.ids[:k])
+	if a.ids = a.ids[k:]; len(a.ids) == 0 {
+		a.ids, a.due = nil, time.Time{}
+	}
+	return c, true
 }

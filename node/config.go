@@ -69,6 +69,7 @@ type faults struct {
 // Timing is how long the parts of a member wait. Every zero field takes the default beside it.
 type Timing struct {
 	StoreAfter    time.Duration // a batch without acknowledgement goes over the session stream; 2 s
+	QueueCommit   time.Duration // longest wait before a message is on disk here, unless a relay node has it; 10 ms
 	WindowCommit  time.Duration // longest wait before replay windows are on disk; 50 ms
 	AckBase       time.Duration // shortest distance of two acknowledgement frames; 200 ms
 	AckPerMember  time.Duration // and for each member of the roster; 50 ms
@@ -87,6 +88,7 @@ type Timing struct {
 // the others are arbitrary within a factor of a few.
 var defaultTiming = Timing{
 	StoreAfter:    2 * time.Second,
+	QueueCommit:   10 * time.Millisecond,
 	WindowCommit:  50 * time.Millisecond,
 	AckBase:       200 * time.Millisecond,
 	AckPerMember:  50 * time.Millisecond,
@@ -104,7 +106,7 @@ var defaultTiming = Timing{
 // fields lists the fields, so that defaults are taken by one loop.
 func (t *Timing) fields() []*time.Duration {
 	return []*time.Duration{
-		&t.StoreAfter, &t.WindowCommit, &t.AckBase, &t.AckPerMember, &t.GapGrace, &t.GapGiveUp, &t.RedialMin,
+		&t.StoreAfter, &t.QueueCommit, &t.WindowCommit, &t.AckBase, &t.AckPerMember, &t.GapGrace, &t.GapGiveUp, &t.RedialMin,
 		&t.RedialMax, &t.DialTimeout, &t.ProbeEvery, &t.ProbeTimeout, &t.CircuitLinger, &t.ShareTimeout,
 	}
 }

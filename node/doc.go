@@ -22,8 +22,8 @@
 //
 // What the step machine wants remembered is durable before anything that follows from it leaves this process. A
 // message that Send accepted is shown to each recipient once, and in the order in which it was sent, whatever is lost,
-// repeated or reordered on the way; after a crash it is sent again under the same ID until a relay node has stored it or a
-// recipient has acknowledged it. What cannot be had any more, because the backlog no longer holds it, is reported as a Gap.
+// repeated or reordered on the way; after a crash, what Queued was told of is sent again under the same ID until a relay
+// node has stored it or a recipient has acknowledged it. What cannot be had any more, because the backlog no longer holds it, is reported as a Gap.
 // Nothing is sent under an epoch that a removed member could read.
 //
 // # What it does not do

@@ -70,7 +70,7 @@ type State string
 
 // The states of a sent message, in their order.
 const (
-	// Queued: it is in this member's outbox, on disk.
+	// Queued: it is in this member's outbox, on disk, or already with a relay node.
 	Queued State = "queued"
 	// Relayed: a relay node has stored it durably.
 	Relayed State = "relay"

@@ -11,6 +11,10 @@ import (
 // recentFrames is how many frames of a lane are remembered, to tell a repeated frame from another one in its place.
 const recentFrames = 64
 
+// hintGrace is how many times longer than a gap that a later frame shows, one waits that only a relay node tells of.
+// Arbitrary; with the 250 ms between two reports of a relay node, what was lost is here within half a second.
+const hintGrace = 4
+
 // lane is one sender's frames in one session, waiting for their turn, and what is done about those that are missing.
 type lane struct {
 	chat   *chat
@@ -68,8 +72,12 @@ func (l *lane) gapped(grace time.Duration) bool {
 		l.gap, l.since, l.tries = true, time.Now(), 0
 		if l.fetching == 0 {
 			l.due = l.since
-			if !w.Tail { // what is missing may be on its way; whether a start goes on does not tell itself
-				l.due = l.due.Add(grace)
+			switch {
+			case w.Tail: // whether a start goes on does not tell itself
+			case l.queue.Held() > 0:
+				l.due = l.due.Add(grace) // what is missing may be on its way
+			default: // nothing overtook it, so it probably is: only a relay node says that it exists
+				l.due = l.due.Add(hintGrace * grace)
 			}
 		}
 	}

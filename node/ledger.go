@@ -21,6 +21,7 @@ type ledger struct {
 
 	next   *entry    // gathering
 	due    time.Time // when next is to be committed; zero: there is nothing to do
+	spare  time.Time // the same, as long as next holds a message for the outbox
 	flying bool      // an entry is being committed
 	steps  int       // afters that are not performed yet, of the flying entry and the next
 }
@@ -57,10 +58,14 @@ func (l *ledger) then(f func()) {
 	l.within(0)
 }
 
-// tell calls f once everything gathered so far is on disk. Unlike then, nothing waits behind it.
-func (l *ledger) tell(f func()) {
+// queue puts a message into the outbox on disk and calls f once it is there. Unlike with then, nothing waits behind it.
+// A message that a relay node stores before its time has come never has to be written here.
+func (l *ledger) queue(m state.Outgoing, f func()) {
+	l.next.change.Queue(m)
 	l.next.told = append(l.next.told, f)
-	l.within(0)
+	if l.spare.IsZero() {
+		l.spare = time.Now().Add(l.e.cfg.Timing.QueueCommit)
+	}
 }
 
 // waiting reports whether something waits to be performed, so that what comes now has to wait behind it.
@@ -70,12 +75,20 @@ func (l *ledger) deadline() time.Time {
 	if l.flying {
 		return time.Time{}
 	}
-	return l.due
+	return l.wanted()
+}
+
+// wanted returns when what gathers is to be committed.
+func (l *ledger) wanted() time.Time {
+	if !l.next.change.Queues() {
+		return l.due
+	}
+	return sooner(l.due, l.spare)
 }
 
 // settle begins a commit if one is due and none is under way.
 func (l *ledger) settle() {
-	if l.flying || l.due.IsZero() || time.Now().Before(l.due) {
+	if due := l.wanted(); l.flying || due.IsZero() || time.Now().Before(due) {
 		return
 	}
 	l.flying = true
@@ -92,7 +105,7 @@ func (l *ledger) close() *entry {
 			entry.checkpoints = append(entry.checkpoints, sessionCheckpoint{c.frames, point})
 		}
 	}
-	l.next, l.due = newEntry(), time.Time{}
+	l.next, l.due, l.spare = newEntry(), time.Time{}, time.Time{}
 	return entry
 }
 

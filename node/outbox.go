@@ -19,6 +19,9 @@ const (
 	// outbox waits, and what waits goes together in larger batches.
 	maxFlying      = 64
 	maxFlyingBytes = 4 << 20
+	// maxSeals bounds the batches that are sealed in one turn of the engine: what arrives does not wait for all that
+	// is to be sent. Arbitrary.
+	maxSeals = 4
 	// storeBytes bounds one Store message. Half a session message leaves room for one batch more.
 	storeBytes = wire.MaxSessionMessage / 2
 	// storeMax is the longest wait between two Stores of one batch; the wait doubles up to it.
@@ -39,6 +42,7 @@ type outbox struct {
 
 	queue  []item // waits to be sealed, in order; acknowledgements come first
 	urgent []frame.Content
+	more   bool                        // the last turn left something that may go
 	open   map[wire.MessageID]*pending // messages that are not acknowledged
 	saved  []state.Outgoing            // of the state file, to be announced
 
@@ -118,10 +122,13 @@ func (o *outbox) settle() {
 	e := o.e
 	for _, m := range e.n.in.take() {
 		o.accept(m)
-		e.ledger.change().Queue(m)
-		e.ledger.tell(func() { o.queued(m.ID) })
+		e.ledger.queue(m, func() { o.queued(m.ID) })
 	}
-	for o.ready() && o.sealOne() {
+	o.more = false
+	for range maxSeals {
+		if o.more = o.ready() && o.sealOne(); !o.more {
+			break
+		}
 	}
 	o.again()
 }
@@ -165,6 +172,9 @@ func (o *outbox) sealOne() bool {
 		s.texts = append(s.texts, o.queue[0])
 		o.queue = o.queue[1:]
 	}
+	if len(s.texts) > 0 && len(o.queue) == 0 {
+		o.ride(s, add)
+	}
 	if len(frames) == 0 {
 		return false
 	}
@@ -176,6 +186,18 @@ func (o *outbox) sealOne() bool {
 	}
 	o.fly(s, data)
 	return true
+}
+
+// ride adds acknowledgements to a batch that has room for them.
+func (o *outbox) ride(s *sealed, add func(frame.Content) bool) {
+	c, ok := o.e.inbound.acks.ride(o.e)
+	switch {
+	case !ok:
+	case add(c):
+		s.acks = append(s.acks, c)
+	default:
+		o.aside(c)
+	}
 }
 
 // fly publishes a sealed batch and waits for its acknowledgement from now on.
@@ -315,13 +337,14 @@ func (o *outbox) keep(data []byte) {
 
 // acknowledged takes a message out of the outbox. Its ID is kept, so that later acknowledgements find it.
 func (o *outbox) acknowledged(id wire.MessageID) {
-	if o.open[id] == nil {
+	p := o.open[id]
+	if p == nil {
 		return
 	}
 	o.queued(id)
 	delete(o.open, id)
 	e := o.e
-	e.ledger.change().Done(id)
+	e.ledger.change().Done(p.Seq)
 	e.ledger.change().Show(state.Shown{Sender: e.self, ID: id})
 	e.ledger.within(e.cfg.Timing.WindowCommit)
 	e.n.in.done(1)
@@ -366,6 +389,9 @@ func (o *outbox) switched() { o.after = time.Now().Add(switchWait) }
 func (o *outbox) tick() {}
 
 func (o *outbox) deadline() (due time.Time) {
+	if o.more {
+		return time.Now()
+	}
 	for _, s := range o.flying {
 		due = sooner(due, s.due)
 	}

@@ -3,6 +3,8 @@ package state
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"conclave/overlay/durable"
 	"conclave/overlay/wire"
@@ -13,8 +15,8 @@ import (
 type Change struct {
 	ops      []op
 	sessions map[wire.Transcript][]byte // newest state of each, written once however often it changed
-	queued   map[wire.MessageID]Outgoing
-	done     map[wire.MessageID]struct{}
+	queued   map[int64]Outgoing
+	done     map[int64]struct{}
 	shown    []Shown
 }
 
@@ -64,21 +66,24 @@ func (c *Change) SetState(t wire.Transcript, state []byte) {
 // Queue puts a message into the outbox.
 func (c *Change) Queue(o Outgoing) {
 	if c.queued == nil {
-		c.queued = make(map[wire.MessageID]Outgoing)
+		c.queued = make(map[int64]Outgoing)
 	}
-	c.queued[o.ID] = o
+	c.queued[o.Seq] = o
 }
 
-// Done takes a message out of the outbox. One that was queued in this same change never reaches the disk.
-func (c *Change) Done(id wire.MessageID) {
-	if _, here := c.queued[id]; here {
-		delete(c.queued, id)
+// Queues reports whether there is a message to be put into the outbox.
+func (c *Change) Queues() bool { return len(c.queued) > 0 }
+
+// Done takes the message at a place out of the outbox. One that was queued in this same change never reaches the disk.
+func (c *Change) Done(seq int64) {
+	if _, here := c.queued[seq]; here {
+		delete(c.queued, seq)
 		return
 	}
 	if c.done == nil {
-		c.done = make(map[wire.MessageID]struct{})
+		c.done = make(map[int64]struct{})
 	}
-	c.done[id] = struct{}{}
+	c.done[seq] = struct{}{}
 }
 
 // Show remembers that a message was shown.
@@ -108,27 +113,31 @@ func (c *Change) apply(tx *durable.Tx) error {
 			return err
 		}
 	}
-	for id, o := range c.queued {
-		if err := tx.Exec("INSERT OR REPLACE INTO outbox (seq, id, text, at) VALUES (?, ?, ?, ?)", o.Seq, id[:], o.Text, o.At.UnixMilli()); err != nil {
+	for _, seq := range slices.Sorted(maps.Keys(c.queued)) { // in order: then they fill page after page
+		o := c.queued[seq]
+		if err := tx.Exec("INSERT OR REPLACE INTO outgoing (seq, id, text, at) VALUES (?, ?, ?, ?)", seq, o.ID[:], o.Text, o.At.UnixMilli()); err != nil {
 			return err
 		}
 	}
-	for id := range c.done {
-		if err := tx.Exec("DELETE FROM outbox WHERE id = ?", id[:]); err != nil {
+	for _, seq := range slices.Sorted(maps.Keys(c.done)) {
+		if err := tx.Exec("DELETE FROM outgoing WHERE seq = ?", seq); err != nil {
 			return err
 		}
 	}
 	return c.applyShown(tx)
 }
 
+// applyShown writes all that was shown as one row, whose key is how many there have ever been up to its last.
 func (c *Change) applyShown(tx *durable.Tx) error {
-	for _, s := range c.shown {
-		if err := tx.Exec("INSERT OR IGNORE INTO shown (sender, id) VALUES (?, ?)", string(s.Sender), s.ID[:]); err != nil {
-			return err
-		}
-	}
 	if len(c.shown) == 0 {
 		return nil
 	}
-	return tx.Exec("DELETE FROM shown WHERE seq <= (SELECT max(seq) FROM shown) - ?", MaxShown)
+	var list []byte
+	for _, s := range c.shown {
+		list = s.append(list)
+	}
+	if err := tx.Exec("INSERT INTO shown_log (upto, list) SELECT coalesce(max(upto), 0) + ?, ? FROM shown_log", len(c.shown), list); err != nil {
+		return err
+	}
+	return tx.Exec("DELETE FROM shown_log WHERE upto <= (SELECT max(upto) FROM shown_log) - ?", MaxShown)
 }

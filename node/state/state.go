@@ -21,6 +21,13 @@ CREATE TABLE outbox   (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, text TE
 CREATE TABLE shown    (seq INTEGER PRIMARY KEY, sender TEXT NOT NULL, id BLOB NOT NULL, UNIQUE (sender, id));
 `, `
 CREATE TABLE marks    (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+`, `
+CREATE TABLE outgoing (seq INTEGER PRIMARY KEY, id BLOB NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL);
+INSERT INTO outgoing SELECT seq, id, text, at FROM outbox;
+DROP TABLE outbox;
+CREATE TABLE shown_log (upto INTEGER PRIMARY KEY, list BLOB NOT NULL);
+INSERT INTO shown_log SELECT seq, CAST(char(length(sender)) || sender || id AS BLOB) FROM shown ORDER BY seq;
+DROP TABLE shown;
 `}}
 
 // Store is an open state file.
@@ -117,7 +124,7 @@ func (l *Loaded) readSessions(tx *durable.Tx) error {
 }
 
 func (l *Loaded) readOutbox(tx *durable.Tx) error {
-	for row, err := range tx.Rows("SELECT seq, id, text, at FROM outbox ORDER BY seq") {
+	for row, err := range tx.Rows("SELECT seq, id, text, at FROM outgoing ORDER BY seq") {
 		if err != nil {
 			return err
 		}
@@ -141,15 +148,36 @@ func (l *Loaded) readMarks(tx *durable.Tx) error {
 }
 
 func (l *Loaded) readShown(tx *durable.Tx) error {
-	for row, err := range tx.Rows("SELECT sender, id FROM shown ORDER BY seq") {
+	for row, err := range tx.Rows("SELECT list FROM shown_log ORDER BY upto") {
 		if err != nil {
 			return err
 		}
-		s := Shown{Sender: wire.Role(row.Text(0))}
-		if copy(s.ID[:], row.Blob(1)) != len(s.ID) {
-			return fmt.Errorf("a message's ID has the wrong length")
+		for list := row.Blob(0); len(list) > 0; {
+			var s Shown
+			if list = s.cut(list); list == nil {
+				return fmt.Errorf("a list of shown messages is cut short")
+			}
+			l.Shown = append(l.Shown, s)
 		}
-		l.Shown = append(l.Shown, s)
 	}
+	l.Shown = l.Shown[max(0, len(l.Shown)-MaxShown):] // a row goes when all of it is too old
 	return nil
+}
+
+// append appends a message's name: length of the sender's (1 byte) ‖ sender ‖ ID.
+func (s Shown) append(list []byte) []byte {
+	list = append(list, byte(len(s.Sender)))
+	list = append(list, s.Sender...)
+	return append(list, s.ID[:]...)
+}
+
+// cut reads what append wrote and returns the rest, which is nil if there was not enough.
+func (s *Shown) cut(list []byte) []byte {
+	end := 1 + int(list[0])
+	if len(list) < end+len(s.ID) {
+		return nil
+	}
+	s.Sender = wire.Role(list[1:end])
+	copy(s.ID[:], list[end:])
+	return list[end+len(s.ID):]
 }

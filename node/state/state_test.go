@@ -80,11 +80,11 @@ func TestEverythingComesBack(t *testing.T) {
 func TestDoneWhileQueued(t *testing.T) {
 	s := open(t, "")
 	a, b := Outgoing{Seq: 1, ID: wire.MessageID{1}, Text: "a"}, Outgoing{Seq: 2, ID: wire.MessageID{2}, Text: "b"}
-	commit(t, s, func(c *Change) { c.Queue(a); c.Queue(b); c.Done(a.ID) })
+	commit(t, s, func(c *Change) { c.Queue(a); c.Queue(b); c.Done(a.Seq) })
 	if l := load(t, s); len(l.Outbox) != 1 || l.Outbox[0].ID != b.ID {
 		t.Fatalf("outbox %+v", l.Outbox)
 	}
-	commit(t, s, func(c *Change) { c.Done(b.ID) })
+	commit(t, s, func(c *Change) { c.Done(b.Seq) })
 	if l := load(t, s); len(l.Outbox) != 0 {
 		t.Fatalf("outbox %+v", l.Outbox)
 	}
@@ -129,6 +129,36 @@ func TestShownIsBounded(t *testing.T) {
 	l := load(t, s)
 	if len(l.Shown) != MaxShown || l.Shown[len(l.Shown)-1].Sender != "B" || l.Shown[0].ID == id(0) {
 		t.Fatalf("%d are kept, from %v to %v", len(l.Shown), l.Shown[0], l.Shown[len(l.Shown)-1])
+	}
+}
+
+// TestOlderFile takes over the outbox and the shown messages of a file from before they were kept as they are now.
+func TestOlderFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	db, err := durable.Open(path, []durable.Schema{{Name: schema.Name, Steps: schema.Steps[:2]}}, durable.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, id := Outgoing{Seq: 7, ID: wire.MessageID{1}, Text: "seven", At: time.UnixMilli(1)}, wire.MessageID{0xff, 0, 0xfe}
+	if err := db.Write(t.Context(), func(tx *durable.Tx) error {
+		for _, role := range []string{"A", "somebody"} {
+			if err := tx.Exec("INSERT INTO shown (sender, id) VALUES (?, ?)", role, id[:]); err != nil {
+				return err
+			}
+		}
+		return tx.Exec("INSERT INTO outbox (seq, id, text, at) VALUES (?, ?, ?, ?)", sent.Seq, sent.ID[:], sent.Text, 1)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l := load(t, open(t, path))
+	if !slices.Equal(l.Shown, []Shown{{"A", id}, {"somebody", id}}) {
+		t.Errorf("shown %q", l.Shown)
+	}
+	if !slices.Equal(l.Outbox, []Outgoing{sent}) {
+		t.Errorf("outbox %+v", l.Outbox)
 	}
 }
 

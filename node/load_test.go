@@ -1,0 +1,126 @@
+package node
+
+import (
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"conclave/node/frame"
+	"conclave/node/order"
+	"conclave/node/state"
+	"conclave/overlay/wire"
+	"conclave/pki"
+)
+
+// TestStoredBeforeWritten has a relay node store a message before this member's disk does: it is queued all the same, and
+// is never written here. One that no relay node has is.
+func TestStoredBeforeWritten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B")
+	w.tune = func(cfg *Config) { cfg.Timing.QueueCommit = time.Hour }
+	a, b := w.join("A"), w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	id := a.send("stored at once")
+	a.state(id, Relayed)
+	a.state(id, Queued)
+	a.leave()
+	store, err := state.Open(w.statePath("A"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := store.Load(t.Context())
+	if err != nil || len(loaded.Outbox) != 0 {
+		t.Fatalf("the outbox on disk holds %v, %v", loaded.Outbox, err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.stopRelay()
+	w.tune = nil
+	a = w.join("A")
+	a.state(a.send("nobody has it"), Queued)
+}
+
+// TestMoreThanOneTurn queues more than the engine seals in one turn: what is left goes without anything else happening.
+func TestMoreThanOneTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B")
+	w.disk = false
+	a := w.join("A")
+	want := numbered("waiting", 2*maxSeals*wire.MaxBatchItems)
+	for _, text := range want {
+		a.send(text)
+	}
+	b := w.join("B") // now there is a key, and all of it may go at once
+	b.reads("A", want...)
+}
+
+// TestAcknowledgementsRide lets no time come at which acknowledgements would go by themselves: they go with a text.
+func TestAcknowledgementsRide(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B")
+	a := w.join("A")
+	w.tune = func(cfg *Config) { cfg.Timing.AckBase = time.Hour }
+	b := w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	first := a.send("to be acknowledged")
+	b.reads("A", "to be acknowledged")
+	wait := func(d time.Duration) {
+		if err := b.run.node.call(t.Context(), func(e *engine) { e.inbound.acks.due = time.Now().Add(d) }); err != nil {
+			t.Error(err)
+		}
+	}
+	wait(50 * time.Minute) // they began to gather ten minutes ago: too early
+	b.send("alone")
+	a.reads("B", "alone")
+	a.until("nothing to be delivered yet", func(events []Event) bool {
+		for _, e := range all[Sent](events) {
+			if e.State == Delivered {
+				t.Fatalf("delivered: %+v", e)
+			}
+		}
+		return true
+	})
+	wait(20 * time.Minute)
+	b.send("with acknowledgements")
+	a.state(first, Delivered)
+}
+
+// TestAcknowledgementsSplit hands out no more than a frame holds, and everything.
+func TestAcknowledgementsSplit(t *testing.T) {
+	e := &engine{cfg: Config{Timing: Timing{AckBase: time.Hour}, Now: time.Now}, random: rand.Reader, roster: &pki.Roster{}}
+	var a acks
+	for i := range frame.MaxAcks + 1 {
+		a.add(e, wire.MessageID{byte(i), byte(i >> 8)})
+	}
+	if _, ok := a.ride(e); ok {
+		t.Fatal("acknowledgements that began to gather just now do not wait for others")
+	}
+	a.due = time.Now()
+	for _, want := range []int{frame.MaxAcks, 1} {
+		if c, ok := a.ride(e); !ok || len(c.Acks()) != want {
+			t.Fatalf("%d acknowledgements, want %d", len(c.Acks()), want)
+		}
+	}
+	if _, ok := a.ride(e); ok || !a.due.IsZero() {
+		t.Fatalf("something is left, due %v", a.due)
+	}
+}
+
+// TestGapGrace is shorter for a gap that a later frame shows than for one that only a relay node tells of.
+func TestGapGrace(t *testing.T) {
+	const grace = time.Minute
+	for name, test := range map[string]struct {
+		fill func(*order.Lane[[]byte])
+		want time.Duration
+	}{
+		"hole": {func(q *order.Lane[[]byte]) { q.Put(order.Position{Counter: 1}, nil) }, grace},
+		"hint": {func(q *order.Lane[[]byte]) { q.Hint(0, 0, 1) }, hintGrace * grace},
+	} {
+		l := newLane(nil, 0, frame.Member{}, order.Position{})
+		test.fill(l.queue)
+		if !l.gapped(grace) || l.due.Sub(l.since) != test.want {
+			t.Errorf("%s: a fetch is due after %v, want %v", name, l.due.Sub(l.since), test.want)
+		}
+	}
+}
