@@ -127,6 +127,48 @@ func TestPerSecondCountsCalls(t *testing.T) {
 	}
 }
 
+func TestSignersRefuseWhatIsNotSigned(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	star, err := baseline.NewStar(ctx, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := star.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	signers, err := star.Signers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := signers[0].Publish(ctx, []byte("signed")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := signers[1].Receive(ctx); err != nil || string(got) != "signed" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	for _, data := range [][]byte{[]byte("short"), make([]byte, 200)} {
+		if err := star.Members[0].Publish(ctx, data); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := signers[1].Receive(ctx); !errors.Is(err, baseline.ErrSignature) {
+			t.Fatalf("%d bytes without a signature: %v", len(data), err)
+		}
+	}
+	other, err := star.Signers() // with keys that the first do not trust
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other[0].Publish(ctx, []byte("foreign")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signers[1].Receive(ctx); !errors.Is(err, baseline.ErrSignature) {
+		t.Fatalf("a foreign signature: %v", err)
+	}
+}
+
 func TestStarDeliversToEveryMember(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -2,10 +2,7 @@ package bench
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"testing"
-	"time"
 
 	"conclave/overlay/baseline"
 )
@@ -40,33 +37,24 @@ func (r raw) receive(ctx context.Context, member int) (string, error) {
 	return string(data), err
 }
 
-// signingCost is what one Ed25519 signature costs on this machine.
-type signingCost struct{ sign, verify time.Duration }
+// signed is the baseline with a signature on every message, as a chat.
+type signed []*baseline.Signer
 
-func measureSigning(b *testing.B) signingCost {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+func newSigned(b testing.TB, members int) signed {
+	signers, err := newRaw(b, members).star.Signers()
 	if err != nil {
 		b.Fatal(err)
 	}
-	data := make([]byte, payload+200)
-	var signature []byte
-	return signingCost{
-		sign: typical(func() { signature = ed25519.Sign(private, data) }),
-		verify: typical(func() {
-			if !ed25519.Verify(public, data, signature) {
-				b.Error("a good signature was refused")
-			}
-		}),
-	}
+	return signers
 }
 
-// typical returns the median time of f.
-func typical(f func()) time.Duration {
-	var all baseline.Latencies
-	for range 2000 {
-		start := time.Now()
-		f()
-		all.Add(time.Since(start))
-	}
-	return all.Quantile(0.5)
+func (s signed) size() int { return len(s) }
+
+func (s signed) send(ctx context.Context, from int, text string) error {
+	return s[from].Publish(ctx, []byte(text))
+}
+
+func (s signed) receive(ctx context.Context, member int) (string, error) {
+	data, err := s[member].Receive(ctx)
+	return string(data), err
 }
