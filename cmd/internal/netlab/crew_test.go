@@ -34,26 +34,38 @@ func muster(t *testing.T, lab *Lab, relayAt []string, roles []string, where func
 	return c
 }
 
-// start starts the members and returns how long it took until all had a key to which all contributed.
+// start starts the members and returns how long it took until all had one key to which all contributed.
 func (c *crew) start(wait time.Duration) time.Duration {
 	c.t.Helper()
 	began := time.Now()
 	for _, role := range c.roles {
 		c.members[role] = c.group.StartMember(c.hosts[role], role)
 	}
-	keys := map[string]bool{}
-	last := began
-	for _, role := range c.roles {
-		l := c.members[role].Must("a key of all", 0, wait, HasKeyOf(c.roles...))
-		keys[l.String("fingerprint")] = true
-		if l.At.After(last) {
-			last = l.At
+	return c.agree(wait).Sub(began)
+}
+
+// agree waits until all have the key of one epoch to which all contributed, and returns when the last had it. On a bad network
+// an epoch may follow another before everybody has the first.
+func (c *crew) agree(wait time.Duration) (last time.Time) {
+	c.t.Helper()
+	for newest := 0.0; ; {
+		fingerprints, asked := make(map[string]bool), newest
+		last = time.Time{}
+		for _, role := range c.roles {
+			l := c.members[role].Must("a key of all", 0, wait, func(l Line) bool { return HasKeyOf(c.roles...)(l) && l.Number("epoch") >= newest })
+			newest = l.Number("epoch")
+			fingerprints[l.String("fingerprint")] = true
+			if l.At.After(last) {
+				last = l.At
+			}
+		}
+		if asked == newest {
+			if len(fingerprints) != 1 {
+				c.t.Errorf("under one epoch the members hold different keys: %v", fingerprints)
+			}
+			return last
 		}
 	}
-	if len(keys) != 1 {
-		c.t.Errorf("the members hold different keys: %v", keys)
-	}
-	return last.Sub(began)
 }
 
 // say has a member say the next thing and returns the text.

@@ -54,6 +54,9 @@ func (l Line) Is(event string) bool { return l.JSON["event"] == event }
 // String returns a member of the line's object, or "".
 func (l Line) String(member string) string { s, _ := l.JSON[member].(string); return s }
 
+// Number returns a member of the line's object, or 0.
+func (l Line) Number(member string) float64 { n, _ := l.JSON[member].(float64); return n }
+
 // Strings returns a member of the line's object that is a list of strings.
 func (l Line) Strings(member string) (list []string) {
 	all, _ := l.JSON[member].([]any)
