@@ -70,7 +70,9 @@ type defences struct {
 	noAdmissionTimer bool // connections of strangers and of the silent stay open
 	noCircuitACL     bool // anybody reserves and connects
 	noTopicAdmission bool // the topic takes anybody for a member
-	noTopicCheck     bool // a batch is neither parsed nor verified
+	noTopicCheck     bool // a batch from the topic is neither parsed nor verified before it is handed on
+	noBatchCheck     bool // a batch is whatever somebody says is one, wherever it comes from
+	noRevocation     bool // who left the roster stays connected
 	noMailOwner      bool // an acknowledgement deletes anybody's mail
 	fieldIsIdentity  bool // a session's peer is the one that its certificate names, not the one that was proven
 

@@ -118,7 +118,7 @@ func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
 	// Revoking in the ACL leaves circuits up that are open: only closing the connection ends them.
 	for _, p := range n.host.Network().Peers() {
 		switch was, is := before.Admits(p), next.Admits(p); {
-		case was && !is:
+		case was && !is && !n.cfg.defences.noRevocation:
 			n.closePeer(p, closeRevoked)
 		case !was && is:
 			n.closePeer(p, closeGreet)

@@ -78,6 +78,9 @@ type Defences struct {
 	NoClock     bool // take any time
 	NoFinish    bool // take any finish
 	NoSignature bool // take any signature in hello and reply
+	NoTimeout   bool // wait for the other side for ever
+
+	AnyCertificate bool // take any certificate, whoever signed it, of a peer that is in no roster
 }
 
 func (c *Config) complete() error {

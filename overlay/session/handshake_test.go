@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -331,7 +332,7 @@ func TestStrangerLearnsNothing(t *testing.T) {
 	}
 }
 
-func recordHello(t *testing.T, w *world, from, to *side) []byte {
+func recordHello(t testing.TB, w *world, from, to *side) []byte {
 	t.Helper()
 	h := &handshake{Config: from.cfg, local: from.host.ID(), remote: to.host.ID()}
 	b, err := wire.AppendMessage(nil, h.hello(wire.Nonce{1}))
@@ -341,7 +342,8 @@ func recordHello(t *testing.T, w *world, from, to *side) []byte {
 	return b
 }
 
-// TestChangedHello: every part of a hello is bound by its signature.
+// TestChangedHello: every part of a hello is bound by its signature. As a control the changed hellos are taken by a relay
+// node that looks at no signature.
 func TestChangedHello(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -352,6 +354,17 @@ func TestChangedHello(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := *m.(*wire.Hello)
+	say := func(h wire.Hello) result {
+		b, err := wire.AppendMessage(nil, &h)
+		if err == nil {
+			b, err = wire.AppendMessage(b, &wire.Finish{Signature: make([]byte, 64)})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.cfg.Nonces = NewNonceCache() // otherwise the second would be refused as a replay
+		return w.replay(a, r, b, results)
+	}
 	for name, change := range map[string]func(*wire.Hello){
 		"nonce":     func(h *wire.Hello) { h.Nonce[0]++ },
 		"time":      func(h *wire.Hello) { h.TimeMs++ },
@@ -359,17 +372,18 @@ func TestChangedHello(t *testing.T) {
 	} {
 		bad := good
 		change(&bad)
-		b, err := wire.AppendMessage(nil, &bad)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := w.replay(a, r, b, results); !errors.Is(got.err, ErrSignature) {
+		r.cfg.Defences = Defences{}
+		if got := say(bad); !errors.Is(got.err, ErrSignature) {
 			t.Errorf("%s: err = %v", name, got.err)
+		}
+		r.cfg.Defences = Defences{NoSignature: true, NoFinish: true}
+		if got := say(bad); got.err != nil {
+			t.Errorf("%s: without the check the attack still fails: %v", name, got.err)
 		}
 	}
 	good.Protocol++
-	b, _ := wire.AppendMessage(nil, &good)
-	if got := w.replay(a, r, b, results); !errors.Is(got.err, ErrVersion) {
+	r.cfg.Defences = Defences{}
+	if got := say(good); !errors.Is(got.err, ErrVersion) {
 		t.Errorf("version: err = %v", got.err)
 	}
 }
@@ -402,41 +416,64 @@ func TestOldReply(t *testing.T) {
 	}
 }
 
-// TestSilentPeer says nothing, or one byte at a time, and is reset when the handshake's time is over.
+// TestSilentPeer says nothing, or one byte at a time, and is reset when the handshake's time is over. As a control it is
+// waited for ten times as long where no time is set.
 func TestSilentPeer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	a, r := w.member("A"), w.relay(0)
-	r.cfg.Timeout = 300 * time.Millisecond
-	results := w.serve(r)
-	hello := recordHello(t, w, a, r)
-	for name, most := range map[string]int{"mute": 1, "dripping": len(hello)} {
-		s := w.dial(a, r)
-		begin := time.Now()
-		stop := make(chan struct{})
-		go func() {
-			for _, b := range hello[:most] { // the first byte opens the stream: negotiation is lazy
-				_, _ = s.Write([]byte{b})
-				select {
-				case <-time.After(20 * time.Millisecond):
-				case <-stop:
-					return
-				}
+	for name, dripping := range map[string]bool{"mute": false, "dripping": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a, r := w.member("A"), w.relay(0)
+			r.cfg.Timeout = 300 * time.Millisecond
+			results := w.serve(r)
+			begin := time.Now()
+			stop := w.drip(a, r, dripping)
+			got := w.wait(results)
+			if stop(); got.err == nil {
+				t.Error("let in")
 			}
-		}()
-		got := w.wait(results)
-		close(stop)
-		if got.err == nil {
-			t.Errorf("%s: let in", name)
-		}
-		if took := time.Since(begin); took > 5*time.Second {
-			t.Errorf("%s: took %s", name, took)
-		}
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("took %s", took)
+			}
+
+			r.cfg.Timeout, r.cfg.Defences.NoTimeout = 50*time.Millisecond, true
+			stop = w.drip(a, r, dripping)
+			select {
+			case got := <-results:
+				t.Errorf("without the check it still ends: %v", got.err)
+			case <-time.After(10 * r.cfg.Timeout):
+			}
+			if stop(); w.wait(results).err == nil {
+				t.Error("let in")
+			}
+		})
 	}
-	cfg := a.cfg
+	cfg := newWorld(t).member("A").cfg
 	if err := cfg.complete(); err != nil || cfg.Timeout != 10*time.Second {
 		t.Errorf("by default a handshake may take %s: %v", cfg.Timeout, err)
 	}
+}
+
+// drip says the first byte of a hello (negotiation is lazy: it opens the stream), and then nothing more or one byte at a
+// time, until it is stopped.
+func (w *world) drip(from, to *side, on bool) (stop func()) {
+	s, hello := w.dial(from, to), recordHello(w.t, w, from, to)
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var group sync.WaitGroup
+	group.Go(func() {
+		for _, b := range hello {
+			if _, err := s.Write([]byte{b}); err != nil || !on {
+				return
+			}
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { cancel(); _ = s.Reset(); group.Wait() }
 }
 
 // TestHelloBringsRoster: a member that only a newer roster knows brings that roster along.
