@@ -18,9 +18,9 @@ const (
 	// HandshakeTimeout ends a handshake that does not get on.
 	HandshakeTimeout = 10 * time.Second
 	// PingInterval is how long a side that sent nothing waits before it sends a ping.
-	PingInterval = 15 * time.Second
+	PingInterval = 5 * time.Second
 	// SilenceTimeout ends a connection on which nothing arrived for that long.
-	SilenceTimeout = 45 * time.Second
+	SilenceTimeout = 20 * time.Second
 )
 
 // Implementation constants. Arbitrary, within a factor of two.
@@ -29,6 +29,7 @@ const (
 	sendQueueBytes    = 8 << 20
 	readBuffer        = 1 << 10
 	writeTimeout      = 30 * time.Second
+	writeBytes        = 64 << 10 // of one Write, which a line of 64 kbit/s takes in 8 s
 	keptBuffer        = 64 << 10 // of a send queue, between bursts
 	refusalLinger     = time.Second
 	closeTimeout      = 2 * time.Second

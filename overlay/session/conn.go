@@ -27,12 +27,13 @@ type Conn struct {
 	database      wire.DatabaseID
 	rosterVersion uint64
 	accept        []wire.MessageType
-	ping, silence time.Duration
+	ping          time.Duration
 	done          chan struct{} // closed when the connection has ended and nothing is written any more
 	born          time.Time     // the pings' clock: monotonic
 	idle          *time.Timer   // offers a ping when nothing was written for a while
 
-	reader *bufio.Reader // owned by Receive
+	reader *bufio.Reader // owned by Receive; it reads from pulse
+	pulse  *pulse
 
 	mu       sync.Mutex // guards the following
 	pending  []byte     // encoded messages, in order
@@ -67,17 +68,16 @@ func (h *handshake) connection(cert *pki.Certificate, rosterVersion uint64, data
 	}
 	c := &Conn{
 		stream: h.stream, local: h.local, remote: h.remote, cert: cert, database: database, rosterVersion: rosterVersion,
-		accept: fromMember, ping: h.Ping, silence: h.Silence, reader: h.reader,
+		accept: fromMember, ping: h.Ping, reader: h.reader, pulse: h.pulse,
 		done: make(chan struct{}), room: make(chan struct{}), born: time.Now(),
 	}
+	c.pulse.begin(h.Silence)
 	if cert.Kind == pki.KindRelay {
 		c.accept = fromRelay
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.idle = time.AfterFunc(c.ping, func() {
-		_ = c.Offer(&wire.Ping{Nonce: uint64(time.Since(c.born))}) // a full queue needs no ping
-	})
+	c.idle = time.AfterFunc(c.ping, func() { _ = c.Probe() }) // a full queue needs no ping
 	return c, nil
 }
 
@@ -104,6 +104,17 @@ func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
+}
+
+// Heard returns when anything last arrived, which may be a part of a message.
+func (c *Conn) Heard() time.Time { return c.pulse.last() }
+
+// Unheard returns how many bytes were written since anything arrived: what may still be on its way over a slow line.
+func (c *Conn) Unheard() int { return int(c.pulse.unheard.Load()) }
+
+// Probe asks the other side to answer. Whether it does shows in Heard.
+func (c *Conn) Probe() error {
+	return c.Offer(&wire.Ping{Nonce: uint64(time.Since(c.born))})
 }
 
 // Written returns how many messages were written in how many writes.
@@ -180,12 +191,7 @@ func (c *Conn) write() {
 		if batch == nil {
 			return
 		}
-		timeout := writeTimeout
-		if last {
-			timeout = closeTimeout
-		}
-		_ = c.stream.SetWriteDeadline(time.Now().Add(timeout))
-		_, err := c.stream.Write(batch)
+		err := c.writeAll(batch, last)
 		if cap(batch) <= keptBuffer {
 			//lint:ignore SA6002 one small allocation for each Write is nothing beside its system call
 			buffers.Put(batch[:0])
@@ -201,6 +207,25 @@ func (c *Conn) write() {
 		c.writes.Add(1)
 		c.idle.Reset(c.ping)
 	}
+}
+
+// writeAll writes a batch in one Write, or in several when it is so large that on a slow line it may take longer than the
+// time that a Write has.
+func (c *Conn) writeAll(batch []byte, last bool) error {
+	timeout := writeTimeout
+	if last {
+		timeout = closeTimeout
+	}
+	c.pulse.unheard.Add(int64(len(batch)))
+	for len(batch) > 0 {
+		part := batch[:min(len(batch), writeBytes)]
+		_ = c.stream.SetWriteDeadline(time.Now().Add(timeout))
+		if _, err := c.stream.Write(part); err != nil {
+			return err
+		}
+		batch = batch[len(part):]
+	}
+	return nil
 }
 
 // buffers are what writers write from. They are shared so that idle connections hold none.
@@ -261,11 +286,6 @@ func (c *Conn) Receive() (wire.Message, error) {
 }
 
 func (c *Conn) next() (wire.Message, error) {
-	if c.reader.Buffered() == 0 {
-		if err := c.stream.SetReadDeadline(time.Now().Add(c.silence)); err != nil {
-			return nil, err
-		}
-	}
 	m, err := wire.ReadMessage(c.reader, c.accept...)
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {

@@ -30,6 +30,7 @@ type handshake struct {
 	Config
 	stream network.Stream
 	reader *bufio.Reader
+	pulse  *pulse // what reader reads from
 	local  peer.ID
 	remote peer.ID
 }
@@ -41,8 +42,9 @@ func begin(ctx context.Context, s network.Stream, cfg Config) (*handshake, func(
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
+	from := &pulse{stream: s}
 	h := &handshake{
-		Config: cfg, stream: s, reader: bufio.NewReaderSize(s, readBuffer),
+		Config: cfg, stream: s, reader: bufio.NewReaderSize(from, readBuffer), pulse: from,
 		local: s.Conn().LocalPeer(), remote: s.Conn().RemotePeer(),
 	}
 	deadline := time.Now().Add(cfg.Timeout)
