@@ -74,6 +74,7 @@ type defences struct {
 	noBatchCheck     bool // a batch is whatever somebody says is one, wherever it comes from
 	noRevocation     bool // who left the roster stays connected
 	noMailOwner      bool // an acknowledgement deletes anybody's mail
+	keepOldConns     bool // connections that a member had before stay when it comes back over another
 	fieldIsIdentity  bool // a session's peer is the one that its certificate names, not the one that was proven
 
 	topic   overlay.TopicDefences

@@ -26,6 +26,7 @@ const (
 	closeGreet        = "connection-newly-in-roster"
 	closeSlow         = "session-too-slow"      // a session closed because its peer did not read
 	closeReplaced     = "session-replaced"      // a session closed because its peer opened a newer one
+	closeOlder        = "connection-replaced"   // a connection closed because its peer has a session over a newer one
 	handshakeFailed   = "handshake-refused"     // a session that ended before it began
 	denyReserve       = "circuit-reserve"       // a reservation refused by the ACL
 	denyConnect       = "circuit-connect"       // a circuit refused by the ACL

@@ -3,6 +3,7 @@ package relaynode
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"conclave/overlay/session"
@@ -25,6 +26,7 @@ type member struct {
 	// static after construction
 	n     *Node
 	conn  *session.Conn
+	under network.Conn // the connection that it runs over
 	peer  peer.ID
 	role  wire.Role
 	since time.Time
@@ -48,7 +50,7 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	m := &member{n: n, conn: conn, peer: p, role: conn.Remote().Role, since: n.cfg.Now(), rates: n.rates.get(p), end: end}
+	m := &member{n: n, conn: conn, under: s.Conn(), peer: p, role: conn.Remote().Role, since: n.cfg.Now(), rates: n.rates.get(p), end: end}
 	m.news = newNews(m.teller(ctx, told{roster: known}))
 	m.mail = newMailWindow(n.cfg.Limits.MailPage, n.cfg.Limits.MailWindow, func(lost int) {
 		n.count.add(deliveryStalled, lost)
@@ -80,6 +82,11 @@ func (m *member) serve(ctx context.Context) error {
 		_ = before.conn.Offer(&wire.Refusal{Code: wire.RefusedReplaced, Text: errReplaced.Error()}) // a courtesy
 		before.end(errReplaced)
 	}
+	if old := n.olderConns(m); len(old) > 0 {
+		var retiring sync.WaitGroup
+		retiring.Go(func() { n.retire(ctx, old) })
+		defer retiring.Wait()
+	}
 	// The roster may have changed between the handshake and this line; from here on rosterChanged finds the session.
 	if !n.rosters.admits(m.peer) {
 		m.end(errRevoked)
@@ -94,6 +101,36 @@ func (m *member) serve(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	n.offline(m, cause)
 	return cause
+}
+
+// lastWords is how long a connection that was replaced is kept for what is still to be written to it. Arbitrary.
+const lastWords = 250 * time.Millisecond
+
+// olderConns returns the connections that a member had before the one of its present session. Mostly they are dead, which
+// shows nowhere: its address changed, or the network was away. As long as they are there the library opens streams over
+// them, pubsub's too, and the member stays deaf.
+func (n *Node) olderConns(m *member) (old []network.Conn) {
+	if n.cfg.defences.keepOldConns {
+		return nil
+	}
+	for _, c := range n.host.Network().ConnsToPeer(m.peer) {
+		if c.ID() != m.under.ID() && c.Stat().Opened.Before(m.under.Stat().Opened) {
+			old = append(old, c)
+		}
+	}
+	return old
+}
+
+// retire closes connections that a newer one replaces.
+func (n *Node) retire(ctx context.Context, old []network.Conn) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(lastWords):
+	}
+	for _, c := range old {
+		n.count.inc(closeOlder)
+		_ = c.Close() // it is given up either way
+	}
 }
 
 // listen reads requests and answers each, until the stream ends.
