@@ -95,6 +95,7 @@ func New(cfg Config, now time.Time) (*Machine, []Output, error) {
 		return nil, nil, errSelf
 	}
 	m.restore(records)
+	m.plausible() // a clock may have been wrong before
 	m.ask.reset(now)
 	m.advance()
 	return m, m.take(), nil
@@ -102,7 +103,7 @@ func New(cfg Config, now time.Time) (*Machine, []Output, error) {
 
 // Step takes one input and returns what is to be done, in order.
 func (m *Machine) Step(now time.Time, in Input) []Output {
-	m.now = now
+	m.seeClock(now)
 	if m.self < 0 {
 		return m.stepRemoved(in)
 	}

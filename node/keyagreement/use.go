@@ -20,6 +20,8 @@ func (m *Machine) eligible(e *epoch) bool {
 		return false
 	case e.session.noSend && m.bites(ruleRollback):
 		return false
+	case e.session.transcript == m.using:
+		return true // a clock that is set back ends no session in use
 	}
 	return e.opening.Number <= uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0)) || !m.bites(ruleAhead)
 }
