@@ -76,10 +76,12 @@ type Timing struct {
 	GapGrace      time.Duration // how long a gap may fill by itself before a fetch; 30 ms
 	GapGiveUp     time.Duration // how long a gap waits for a relay node that does not answer; 20 s
 	RedialMin     time.Duration // first wait before a redial; 200 ms
-	RedialMax     time.Duration // longest wait before a redial; 4 s
-	DialTimeout   time.Duration // longest a connection attempt takes; 10 s
-	ProbeEvery    time.Duration // distance of probes on a quiet link; 10 s
-	ProbeTimeout  time.Duration // an unanswered probe ends the link; 10 s
+	RedialMax     time.Duration // longest wait before a redial; 2 s
+	DialShort     time.Duration // longest most connection attempts take; 3 s
+	DialTimeout   time.Duration // longest the others take, and a handshake; 10 s
+	ProbeEvery    time.Duration // a link on which nothing came for that long is probed; 3 s
+	ProbeQuick    time.Duration // an unanswered probe ends the link, after something happened to the network; 1.5 s
+	ProbeTimeout  time.Duration // an unanswered probe ends the link; 6 s
 	CircuitLinger time.Duration // a circuit that is not used is closed; 10 s
 	ShareTimeout  time.Duration // longest a share stream takes; 10 s
 }
@@ -95,10 +97,12 @@ var defaultTiming = Timing{
 	GapGrace:      30 * time.Millisecond,
 	GapGiveUp:     20 * time.Second,
 	RedialMin:     200 * time.Millisecond,
-	RedialMax:     4 * time.Second,
+	RedialMax:     2 * time.Second,
+	DialShort:     3 * time.Second,
 	DialTimeout:   10 * time.Second,
-	ProbeEvery:    10 * time.Second,
-	ProbeTimeout:  10 * time.Second,
+	ProbeEvery:    3 * time.Second,
+	ProbeQuick:    1500 * time.Millisecond,
+	ProbeTimeout:  6 * time.Second,
 	CircuitLinger: 10 * time.Second,
 	ShareTimeout:  10 * time.Second,
 }
@@ -107,7 +111,7 @@ var defaultTiming = Timing{
 func (t *Timing) fields() []*time.Duration {
 	return []*time.Duration{
 		&t.StoreAfter, &t.QueueCommit, &t.WindowCommit, &t.AckBase, &t.AckPerMember, &t.GapGrace, &t.GapGiveUp, &t.RedialMin,
-		&t.RedialMax, &t.DialTimeout, &t.ProbeEvery, &t.ProbeTimeout, &t.CircuitLinger, &t.ShareTimeout,
+		&t.RedialMax, &t.DialShort, &t.DialTimeout, &t.ProbeEvery, &t.ProbeQuick, &t.ProbeTimeout, &t.CircuitLinger, &t.ShareTimeout,
 	}
 }
 

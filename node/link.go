@@ -17,19 +17,17 @@ import (
 )
 
 const (
-	// topicCheck is how often a link looks whether its relay node is still in the topic; two misses end the link, and
-	// with a new connection pubsub greets anew.
-	topicCheck = 3 * time.Second
 	// reserveAhead is how long before its end a reservation is renewed, or half of its life when that is shorter.
 	reserveAhead = 10 * time.Minute
 	// reserveRetry is the wait after a refused reservation.
 	reserveRetry = 10 * time.Second
 	// steadyAfter is how long a link has to have been ready for the next redial to begin with the shortest wait.
 	steadyAfter = 5 * time.Second
+	// longAttempt says that each so many-th attempt in a row may take long. Most are short: a packet that was lost in an
+	// outage is sent again after 1, 2 and 4 s, and a new attempt sends one at once. On a line that is slow or loses much
+	// a short attempt may never get through. Arbitrary.
+	longAttempt = 3
 )
-
-// errNoTopic is the reason of a link that ended because the relay node does not take part in the topic.
-var errNoTopic = errors.New("the relay node is not in the topic")
 
 // link keeps one relay node connected: it dials, authenticates, joins and reserves, and begins again when any of it is
 // lost, for as long as its run lasts. It tells the engine and owns nothing of it.
@@ -39,15 +37,21 @@ type link struct {
 	relay peer.ID
 	addrs []ma.Multiaddr
 
-	learned *learned // addresses found later
+	learned *learned      // addresses found later
+	kick    chan struct{} // holds one: something happened to the network
 
-	first    ma.Multiaddr // the address that worked last; owned by run
-	greeted  bool         // the relay node has seen this member's roster; owned by run
-	replaced bool         // another process took the session; owned by run
+	// Owned by run.
+	first    ma.Multiaddr  // the address that worked last
+	greeted  bool          // the relay node has seen this member's roster
+	replaced bool          // another process took the session
+	took     time.Duration // of the last attempt that succeeded
+	skewed   bool          // the last handshake failed because a clock is wrong, and that was told
 }
 
 func newLink(n *Node, relay peer.ID, addrs []ma.Multiaddr) *link {
-	return &link{n: n, relay: relay, addrs: addrs, learned: newLearned(), first: n.routes[relay]}
+	return &link{
+		n: n, relay: relay, addrs: addrs, learned: newLearned(), kick: make(chan struct{}, 1), first: n.routes[relay],
+	}
 }
 
 // incoming is a message as the engine gets it: what costs time was done before.
@@ -59,10 +63,11 @@ type incoming struct {
 
 // run connects until ctx ends.
 func (l *link) run(ctx context.Context) {
+	defer l.n.watch.add(l.kick)()
 	for failures := 0; ctx.Err() == nil; {
 		l.tell(ctx, Connecting, "")
 		began := time.Now()
-		err := l.session(ctx)
+		err := l.session(ctx, failures)
 		if ctx.Err() != nil {
 			return
 		}
@@ -70,10 +75,15 @@ func (l *link) run(ctx context.Context) {
 		// anew only on a new one.
 		_ = l.n.host.Network().ClosePeer(l.relay)
 		l.n.post(ctx, func(e *engine) { e.links.down(l, err.Error()) })
-		if time.Since(began) > steadyAfter {
-			failures = 0
+		l.tellSkew(ctx, err)
+		spent := time.Since(began)
+		if !errors.Is(err, errDial) && spent > steadyAfter || errors.Is(err, errChanged) {
+			failures, spent = 0, 0
 		}
-		l.pause(ctx, failures)
+		if l.pause(ctx, failures, spent) {
+			failures = 0
+			continue
+		}
 		failures++
 	}
 }
@@ -82,19 +92,79 @@ func (l *link) tell(ctx context.Context, s LinkState, why string) {
 	l.n.post(ctx, func(e *engine) { e.links.state(l, s, why) })
 }
 
-// pause waits before a redial: twice as long each time, with jitter, so that a group does not come back as one.
-func (l *link) pause(ctx context.Context, failures int) {
+// tellSkew tells a person, once, that a clock is wrong: nobody else can put it right.
+func (l *link) tellSkew(ctx context.Context, err error) {
+	var skew *session.SkewError
+	if wrong := errors.As(err, &skew); !wrong || l.skewed {
+		l.skewed = wrong
+		return
+	}
+	l.skewed = true
+	l.n.post(ctx, func(e *engine) {
+		e.publish(Problem{
+			At: e.at(), Text: skew.Error(), Hint: "compare this machine's clock with another one and set the one that is wrong",
+		})
+	})
+}
+
+// pause waits before a redial: twice as long each time, with jitter, so that a group does not come back as one. It
+// counts from the begin of the attempt, which may have waited long enough already. It reports whether something happened
+// to the network meanwhile, which ends the wait.
+func (l *link) pause(ctx context.Context, failures int, spent time.Duration) (changed bool) {
 	t := l.n.cfg.Timing
 	wait := min(t.RedialMin<<min(failures, 16), t.RedialMax)
 	if l.replaced {
 		wait = 4 * t.RedialMax // two processes with one identity must not throw each other out in a tight loop
 		l.replaced = false
 	}
-	wait = wait/2 + rand.N(wait/2+1)
+	wait = max(wait/2+rand.N(wait/2+1)-spent, t.RedialMin/2+rand.N(t.RedialMin/2+1))
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	select {
-	case <-time.After(wait):
+	case <-timer.C:
 	case <-l.learned.news: // it is somewhere else than was known
+		return true
+	case <-l.kick:
+		return true
 	case <-ctx.Done():
+	}
+	return false
+}
+
+var (
+	// errDial marks an attempt that did not get as far as a connection.
+	errDial = errors.New("not connected")
+	// errChanged is the reason of an attempt that was given up, and of a link that ended, because the network changed.
+	errChanged = errors.New("the network changed")
+)
+
+// patience is how long an attempt may take to connect.
+func (l *link) patience(failures int) time.Duration {
+	t := l.n.cfg.Timing
+	if failures%longAttempt == longAttempt-1 {
+		return t.DialTimeout
+	}
+	return min(max(t.DialShort, 3*l.took), t.DialTimeout)
+}
+
+// attempt dials the relay node. A change of the network ends the attempt: its packets left by a way that is gone.
+func (l *link) attempt(ctx context.Context, failures int) error {
+	dial, cancel := context.WithTimeout(ctx, l.patience(failures))
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- l.connect(dial)
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			return fmt.Errorf("%w: %w", errDial, err)
+		}
+		return nil
+	case <-l.kick:
+		cancel()
+		<-ended
+		return errChanged
 	}
 }
 
@@ -102,10 +172,9 @@ func (l *link) pause(ctx context.Context, failures int) {
 func (l *link) addresses() []ma.Multiaddr { return slices.Concat(l.addrs, l.learned.get()) }
 
 // session is the life of one connection. It returns why it ended.
-func (l *link) session(ctx context.Context) error {
-	dial, cancel := context.WithTimeout(ctx, l.n.cfg.Timing.DialTimeout)
-	defer cancel()
-	if err := l.connect(dial); err != nil {
+func (l *link) session(ctx context.Context, failures int) error {
+	began := time.Now()
+	if err := l.attempt(ctx, failures); err != nil {
 		return err
 	}
 	l.dialled()
@@ -115,10 +184,13 @@ func (l *link) session(ctx context.Context) error {
 	go func() { defer close(reserved); l.reserve(ctx) }()
 	defer func() { end(nil); <-reserved }()
 
-	conn, err := l.authenticate(dial)
+	shake, cancel := context.WithTimeout(ctx, l.n.cfg.Timing.DialTimeout)
+	defer cancel()
+	conn, err := l.authenticate(shake)
 	if err != nil {
 		return err
 	}
+	l.took = time.Since(began)
 	stop := context.AfterFunc(ctx, conn.Abort)
 	defer stop()
 	l.shaken(conn)
@@ -155,7 +227,7 @@ func (l *link) authenticate(ctx context.Context) (*session.Conn, error) {
 	conn, err := session.Initiate(ctx, s, session.Config{
 		Group: n.cfg.Group, Cert: n.cfg.Certificate, Identity: n.cfg.Identity, Roster: n.roster.Load, Now: n.cfg.Now,
 		Nonces: n.nonces, Log: n.cfg.Log, AttachRoster: !l.greeted, Ping: n.cfg.Timing.ProbeEvery,
-		Silence:     n.cfg.Timing.ProbeEvery + n.cfg.Timing.ProbeTimeout,
+		Silence:     max(session.SilenceTimeout, 2*n.cfg.Timing.ProbeTimeout), // a backstop: watch is faster
 		OfferRoster: func(envelope []byte) error { return n.takeRoster(ctx, envelope) },
 	})
 	if err != nil {
@@ -164,33 +236,6 @@ func (l *link) authenticate(ctx context.Context) (*session.Conn, error) {
 	}
 	l.greeted = conn.RemoteRosterVersion() >= n.roster.Load().Version
 	return conn, nil
-}
-
-// watch tells the engine when the topic is there too, and ends the link when it is not there any more.
-func (l *link) watch(ctx context.Context, conn *session.Conn, end context.CancelCauseFunc) {
-	limited, cancel := context.WithTimeout(ctx, l.n.cfg.Timing.DialTimeout)
-	defer cancel()
-	if l.n.topic.Meshed(limited, l.relay) != nil {
-		end(errNoTopic)
-		return
-	}
-	l.step(StepTopic, "%s", l.n.topicName)
-	l.n.post(ctx, func(e *engine) { e.links.up(l, conn) })
-	ticker := time.NewTicker(topicCheck)
-	defer ticker.Stop()
-	for missed := 0; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if slices.Contains(l.n.topic.Peers(), l.relay) {
-			missed = 0
-		} else if missed++; missed >= 2 {
-			end(errNoTopic)
-			return
-		}
-	}
 }
 
 // reserve keeps a circuit slot, so that other members reach this one. Without one, shares come by mailbox.

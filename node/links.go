@@ -50,6 +50,14 @@ func (l *links) offer(m wire.Message) bool {
 	return l.main != nil && l.main.conn.Offer(m) == nil
 }
 
+// unheard is how much was written to the main relay node since it said anything.
+func (l *links) unheard() int {
+	if l.main == nil {
+		return 0
+	}
+	return l.main.conn.Unheard()
+}
+
 // usable returns the relay nodes that take requests, the main one first and the others in an order of their own.
 func (l *links) usable() []*linkView {
 	if l.main == nil {

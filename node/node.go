@@ -58,6 +58,11 @@ type Node struct {
 	roster   atomic.Pointer[pki.Roster] // the one in force; replaced under rosterMu
 	rosterMu sync.Mutex
 
+	watch  *netWatch
+	flying atomic.Int64 // bytes that were published and that no relay node has acknowledged
+	topics sync.Map     // peer.ID to *atomic.Int64: when, after born, something last came over the topic from there
+	born   time.Time
+
 	carriers sync.WaitGroup // goroutines that hand over shares; begun by the engine alone
 
 	// Static after open.
@@ -91,7 +96,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
 		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(), nonces: session.NewNonceCache(),
 		feed: make(chan func(*engine), 64), batches: make(chan *wire.Batch, maxBatches),
-		done: make(chan struct{}), closed: make(chan struct{}),
+		done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(), watch: newNetWatch(cfg.Now, cfg.ListenUDP != nil),
 	}
 	n.roster.Store(cfg.Roster)
 	if n.engine, err = newEngine(n); err != nil {

@@ -26,6 +26,8 @@ const (
 	storeBytes = wire.MaxSessionMessage / 2
 	// storeMax is the longest wait between two Stores of one batch; the wait doubles up to it.
 	storeMax = 30 * time.Second
+	// storeExtra is how much longer at most a batch waits because others are on their way before it. Arbitrary.
+	storeExtra = 4 * time.Second
 	// switchWait is how long the first message under a new session waits for what was sent under the old one to be
 	// stored, so that whoever fetches finds it all.
 	switchWait = 3 * time.Second
@@ -203,10 +205,12 @@ func (o *outbox) ride(s *sealed, add func(frame.Content) bool) {
 // fly publishes a sealed batch and waits for its acknowledgement from now on.
 func (o *outbox) fly(s *sealed, data []byte) {
 	e := o.e
-	s.id, s.data, s.due = wire.BatchIDOf(data), data, time.Now().Add(e.cfg.Timing.StoreAfter)
+	s.id, s.data = wire.BatchIDOf(data), data
+	s.due = time.Now().Add(e.cfg.Timing.StoreAfter + min(lineTime(o.flyingBytes+len(data))/4, storeExtra))
 	o.flying = append(o.flying, s)
 	o.byID[s.id] = s
 	o.flyingBytes += len(data)
+	e.n.flying.Store(int64(o.flyingBytes))
 	ctx, cancel := context.WithTimeout(e.ctx, publishTimeout)
 	defer cancel()
 	if err := e.n.topic.Publish(ctx, data); err != nil {
@@ -256,9 +260,10 @@ func (o *outbox) again() {
 	for _, s := range due {
 		m.Batches = append(m.Batches, s.data)
 	}
+	waiting := o.e.links.unheard()
 	sent := o.e.links.offer(m)
 	for _, s := range due {
-		s.due = now.Add(min(o.e.cfg.Timing.StoreAfter<<min(s.tries, 6), storeMax))
+		s.due = now.Add(min(o.e.cfg.Timing.StoreAfter<<min(s.tries, 6), storeMax) + lineTime(size+waiting))
 		if sent {
 			s.tries++
 			o.flown(s, true)
@@ -324,6 +329,7 @@ func (o *outbox) land(s *sealed) {
 	delete(o.byID, s.id)
 	o.flying = slices.DeleteFunc(o.flying, func(x *sealed) bool { return x == s })
 	o.flyingBytes -= len(s.data)
+	o.e.n.flying.Store(int64(o.flyingBytes))
 }
 
 func (o *outbox) keep(data []byte) {

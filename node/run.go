@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"conclave/overlay"
 	"conclave/overlay/batch"
@@ -34,6 +36,7 @@ func (n *Node) run(ctx context.Context) error {
 	var group sync.WaitGroup
 	group.Go(func() { n.engine.ledger.run(ctx) })
 	group.Go(func() { n.pool.run(ctx) })
+	group.Go(func() { n.watch.run(ctx) })
 	group.Go(func() { n.followTopic(ctx) })
 	links := make(map[peer.ID]*link)
 	begin := func(l *link) { group.Go(func() { l.run(ctx) }) }
@@ -108,6 +111,7 @@ func (n *Node) deliver(m overlay.Message) bool {
 	if drop := n.cfg.faults.dropTopic; drop != nil && drop() {
 		return true
 	}
+	n.heardTopic(m.From)
 	select {
 	case n.batches <- b:
 		return true
@@ -128,6 +132,24 @@ func (n *Node) verify(data []byte) (wire.Batch, bool) {
 	}
 	_, _, member := n.roster.Load().MemberByPeer(id)
 	return b, member
+}
+
+// heardTopic notes that something came over the topic from that peer.
+func (n *Node) heardTopic(from peer.ID) {
+	at, known := n.topics.Load(from)
+	if !known {
+		at, _ = n.topics.LoadOrStore(from, new(atomic.Int64))
+	}
+	at.(*atomic.Int64).Store(int64(time.Since(n.born)))
+}
+
+// topicHeard returns when something last came over the topic from that peer.
+func (n *Node) topicHeard(from peer.ID) time.Time {
+	at, known := n.topics.Load(from)
+	if !known {
+		return time.Time{}
+	}
+	return n.born.Add(time.Duration(at.(*atomic.Int64).Load()))
 }
 
 // relayAddrs returns the relay nodes to connect to and the addresses of each.

@@ -1,0 +1,142 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"conclave/overlay/session"
+)
+
+const (
+	// beat is how often a link is looked at, at least.
+	beat = time.Second
+	// late is by how much a beat may come late before the process is taken to have been stopped meanwhile.
+	late = 2 * time.Second
+	// slowest is the line, in bytes a second, on which what was sent before a probe is still waited for: 64 kbit/s.
+	slowest = 8 << 10
+	// topicMissed is how long the relay node may be out of the topic.
+	topicMissed = 3 * time.Second
+)
+
+var (
+	// errNoTopic is the reason of a link that ended because the relay node does not take part in the topic.
+	errNoTopic = errors.New("the relay node is not in the topic")
+	// errSilent is the reason of a link that ended because a probe was not answered.
+	errSilent = errors.New("the relay node does not answer")
+)
+
+// probes decides whether the other end of a link is there. It knows of sockets nothing: what counts is that something
+// comes back.
+type probes struct {
+	l    *link
+	conn *session.Conn
+
+	asked    time.Time     // of the probe that is not answered; zero without one
+	patience time.Duration // how long it is waited for
+	beat     time.Time     // the last
+	inTopic  time.Time     // when the relay node was last seen there
+}
+
+// heard is when anything last came from the relay node, on the session or over the topic.
+func (p *probes) heard() time.Time {
+	heard := p.conn.Heard()
+	if at := p.l.n.topicHeard(p.l.relay); at.After(heard) {
+		return at
+	}
+	return heard
+}
+
+// allowance is what a probe waits beyond its patience: until what was sent before it has had its time on a slow line.
+func (p *probes) allowance() time.Duration {
+	return lineTime(p.conn.Unheard() + int(p.l.n.flying.Load()))
+}
+
+// lineTime is how long so many bytes are on their way over the slowest line.
+func lineTime(bytes int) time.Duration { return time.Duration(bytes) * time.Second / slowest }
+
+// ask probes now. A probe that is waited for already is not waited for longer.
+func (p *probes) ask(now time.Time, patience time.Duration) {
+	patience = max(patience, 4*p.conn.RTT())
+	until := now.Add(patience)
+	if !p.asked.IsZero() && p.asked.Add(p.patience).Before(until) {
+		return
+	}
+	p.asked, p.patience = now, patience
+	_ = p.conn.Probe() // a full queue is probe enough
+}
+
+// look takes a beat and returns how long the next may wait, or why the link has to end.
+func (p *probes) look(now time.Time, changed bool) (time.Duration, error) {
+	t := p.l.n.cfg.Timing
+	if changed || now.Sub(p.beat) > beat+late {
+		p.ask(now, t.ProbeQuick)
+	}
+	p.beat = now
+	heard := p.heard()
+	if !p.asked.IsZero() && heard.After(p.asked) {
+		p.asked = time.Time{}
+	}
+	due := heard.Add(t.ProbeEvery)
+	if p.asked.IsZero() && !now.Before(due) {
+		p.ask(now, t.ProbeTimeout)
+	}
+	if !p.asked.IsZero() {
+		due = p.asked.Add(p.patience + p.allowance())
+		if !now.Before(due) {
+			return 0, errSilent
+		}
+	}
+	if slices.Contains(p.l.n.topic.Peers(), p.l.relay) {
+		p.inTopic = now
+	} else if now.Sub(p.inTopic) > topicMissed {
+		return 0, errNoTopic
+	}
+	return max(time.Millisecond, min(due.Sub(now), beat)), nil
+}
+
+// watch tells the engine when the topic is there too, and ends the link when the relay node does not answer, or is not in
+// the topic, any more.
+func (l *link) watch(ctx context.Context, conn *session.Conn, end context.CancelCauseFunc) {
+	meshed := make(chan error, 1)
+	limited, cancel := context.WithTimeout(ctx, min(l.n.cfg.Timing.DialTimeout, topicMissed+4*l.took))
+	defer cancel()
+	go func() { meshed <- l.n.topic.Meshed(limited, l.relay) }()
+	defer func() { cancel(); <-meshed }()
+	now := time.Now()
+	p := &probes{l: l, conn: conn, beat: now, inTopic: now}
+	timer := time.NewTimer(beat)
+	defer timer.Stop()
+	joined := meshed
+	for {
+		changed := false
+		select {
+		case <-ctx.Done():
+			return
+		case err := <-joined:
+			meshed <- nil
+			joined = nil
+			if err != nil {
+				end(errNoTopic)
+				return
+			}
+			l.step(StepTopic, "%s", l.n.topicName)
+			l.n.post(ctx, func(e *engine) { e.links.up(l, conn) })
+			continue
+		case <-l.kick:
+			changed = true
+		case <-timer.C:
+		}
+		if changed && l.n.watch.stranded(l.n.host, l.relay) {
+			end(errChanged)
+			return
+		}
+		wait, err := p.look(time.Now(), changed)
+		if err != nil {
+			end(err)
+			return
+		}
+		timer.Reset(wait)
+	}
+}
