@@ -190,24 +190,28 @@ func Initiate(ctx context.Context, s network.Stream, cfg Config) (*Conn, error) 
 	return c, nil
 }
 
-func (h *handshake) initiate() (*Conn, error) {
-	mine, err := h.nonce()
-	if err != nil {
-		return nil, err
+// greet sends the hello and returns what the relay node answers, when it is all in order.
+func (h *handshake) greet() (mine wire.Nonce, cert *pki.Certificate, reply *wire.HelloReply, err error) {
+	if mine, err = h.nonce(); err != nil {
+		return mine, nil, nil, err
 	}
-	hello := h.hello(mine)
-	if err := h.send(hello); err != nil {
-		return nil, err
+	if err := h.send(h.hello(mine)); err != nil {
+		return mine, nil, nil, err
 	}
 	m, err := wire.ReadMessage(h.reader, wire.TypeHelloReply, wire.TypeRefusal)
 	if err != nil {
-		return nil, err
+		return mine, nil, nil, err
 	}
 	if refusal, ok := m.(*wire.Refusal); ok {
-		return nil, h.refused(refusal)
+		return mine, nil, nil, h.refused(refusal)
 	}
-	reply := m.(*wire.HelloReply)
-	cert, err := h.checkReply(mine, reply)
+	reply = m.(*wire.HelloReply)
+	cert, err = h.checkReply(mine, reply)
+	return mine, cert, reply, err
+}
+
+func (h *handshake) initiate() (*Conn, error) {
+	mine, cert, reply, err := h.greet()
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"conclave/overlay"
+	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/pki/keystore"
 	"conclave/pki/pkitest"
@@ -187,4 +188,14 @@ func (w *world) replay(from, to *side, recorded []byte, results <-chan result) r
 	}
 	go io.Copy(io.Discard, s)
 	return w.wait(results)
+}
+
+// largeMessage is a store of half a megabyte, as it stands on the stream.
+func largeMessage(t *testing.T) []byte {
+	t.Helper()
+	b, err := wire.AppendMessage(nil, &wire.Store{Batches: [][]byte{make([]byte, 200_000), make([]byte, 200_000)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
