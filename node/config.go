@@ -45,6 +45,9 @@ type Config struct {
 	LAN *LAN
 	// Listen are addresses to accept connections on. None means that the member only dials, or with LAN free ports.
 	Listen []ma.Multiaddr
+	// LeaveMessages leaves what others send unopened and unacknowledged, for the next run that shows it: for a member
+	// that only looks how things stand.
+	LeaveMessages bool
 	// Log gets what an operator wants to know. Nil discards it.
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now. It dates certificates, openings and messages; timers run on the process's own.

@@ -226,7 +226,7 @@ func (in *inbound) keepHead(relay peer.ID, h wire.Head) {
 
 // hint lets a head lead to a fetch, after the topic had its chance.
 func (in *inbound) hint(ch *chat, h wire.Head) {
-	if int(h.Sender) >= len(ch.lanes) || ch.lanes[h.Sender] == nil || h.Low > h.High {
+	if int(h.Sender) >= len(ch.lanes) || ch.lanes[h.Sender] == nil || h.Low > h.High || in.e.cfg.LeaveMessages {
 		return
 	}
 	l := ch.lanes[h.Sender]

@@ -113,6 +113,9 @@ func (in *inbound) frame(signer, data []byte, live bool) bool {
 	if err != nil {
 		return false
 	}
+	if in.e.cfg.LeaveMessages {
+		return true
+	}
 	ch := in.e.chats.byPrefix[h.Prefix]
 	if ch == nil {
 		in.keepStray(h.Prefix, signer, data)
