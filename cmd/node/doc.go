@@ -3,6 +3,7 @@
 //	go run ./cmd/node --role B                      # the roster's relay node
 //	go run ./cmd/node --role B --relay /dns4/…/p2p/… --ui json
 //	go run ./cmd/node --role B --ui web             # a window in the browser
+//	go run ./cmd/node doctor --role B               # what keeps B from its group
 //
 // On a terminal it shows a screen with the chat, the members, and what is happening (package tui); logs go there too.
 // Elsewhere, or with --ui plain, it reads and writes lines.

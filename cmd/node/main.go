@@ -39,5 +39,6 @@ func newCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return serve(cmd.Context(), cli.From(cmd.Context()), f)
 	}
+	cmd.AddCommand(newDoctorCommand())
 	return cmd
 }
