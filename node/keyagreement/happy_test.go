@@ -47,14 +47,15 @@ type party struct {
 	using   map[wire.Role]wire.Transcript
 	log     map[wire.Role][]Output
 	queue   []func()
-	quiet   bool // keep no log
+	quiet   bool                        // keep no log
+	ahead   map[wire.Role]time.Duration // by which a member's clock is wrong
 }
 
 func newParty(t testing.TB, keys []*rsa.PrivateKey, roles ...wire.Role) (*party, Roster) {
 	p := &party{
 		t: t, now: time.UnixMilli(1_800_000_000_000), people: map[wire.Role]*person{}, live: map[wire.Role]*Machine{},
 		records: map[wire.Role]map[string][]byte{}, got: map[wire.Role][]Session{}, using: map[wire.Role]wire.Transcript{},
-		log: map[wire.Role][]Output{},
+		log: map[wire.Role][]Output{}, ahead: map[wire.Role]time.Duration{},
 	}
 	r := Roster{Version: 1, Hash: wire.RosterHash{1}, Expires: p.now.Add(365 * 24 * time.Hour)}
 	for i, role := range roles {
@@ -82,7 +83,7 @@ func (p *party) start(role wire.Role, r Roster) {
 
 func (p *party) step(role wire.Role, in Input) {
 	if m := p.live[role]; m != nil {
-		p.perform(role, m.Step(p.now, in))
+		p.perform(role, m.Step(p.now.Add(p.ahead[role]), in))
 	}
 }
 
@@ -141,14 +142,14 @@ func (p *party) settle() {
 func (p *party) run(d time.Duration) {
 	for end := p.now.Add(d); ; {
 		at := end
-		for _, m := range p.live {
-			if t, ok := m.Deadline(); ok && t.Before(at) {
-				at = t
+		for role, m := range p.live {
+			if t, ok := m.Deadline(); ok && t.Add(-p.ahead[role]).Before(at) {
+				at = t.Add(-p.ahead[role])
 			}
 		}
 		p.now = at
 		for role, m := range p.live {
-			if t, ok := m.Deadline(); ok && !t.After(at) {
+			if t, ok := m.Deadline(); ok && !t.Add(-p.ahead[role]).After(at) {
 				p.step(role, Tick{})
 			}
 		}
