@@ -85,6 +85,7 @@ type Timing struct {
 	ProbeEvery    time.Duration // a link on which nothing came for that long is probed; 3 s
 	ProbeQuick    time.Duration // an unanswered probe ends the link, after something happened to the network; 1.5 s
 	ProbeTimeout  time.Duration // an unanswered probe ends the link; 6 s
+	DoubtAfter    time.Duration // a topic that carried nothing for that long ends the link; 10 s
 	CircuitLinger time.Duration // a circuit that is not used is closed; 10 s
 	ShareTimeout  time.Duration // longest a share stream takes; 10 s
 }
@@ -106,6 +107,7 @@ var defaultTiming = Timing{
 	ProbeEvery:    3 * time.Second,
 	ProbeQuick:    1500 * time.Millisecond,
 	ProbeTimeout:  6 * time.Second,
+	DoubtAfter:    10 * time.Second,
 	CircuitLinger: 10 * time.Second,
 	ShareTimeout:  10 * time.Second,
 }
@@ -114,7 +116,7 @@ var defaultTiming = Timing{
 func (t *Timing) fields() []*time.Duration {
 	return []*time.Duration{
 		&t.StoreAfter, &t.QueueCommit, &t.WindowCommit, &t.AckBase, &t.AckPerMember, &t.GapGrace, &t.GapGiveUp, &t.RedialMin,
-		&t.RedialMax, &t.DialShort, &t.DialTimeout, &t.ProbeEvery, &t.ProbeQuick, &t.ProbeTimeout, &t.CircuitLinger, &t.ShareTimeout,
+		&t.RedialMax, &t.DialShort, &t.DialTimeout, &t.ProbeEvery, &t.ProbeQuick, &t.ProbeTimeout, &t.DoubtAfter, &t.CircuitLinger, &t.ShareTimeout,
 	}
 }
 

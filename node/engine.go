@@ -38,6 +38,7 @@ type engine struct {
 	links   links
 	members presence
 	marks   marks
+	carried carriage
 }
 
 // newEngine makes the engine from what the state file holds.
@@ -54,6 +55,7 @@ func newEngine(n *Node) (*engine, error) {
 	e.post = newPost(e)
 	e.links = newLinks(e)
 	e.members = newPresence(e)
+	e.carried = carriage{e: e}
 	e.marks = newMarks(e, loaded.Marks)
 	n.routes = routesIn(loaded.Marks)
 	n.in.restore(loaded.Outbox)

@@ -84,6 +84,9 @@ func (f *fetcher) fetched(by *linkView, seq uint64, batches []wire.Batch, more b
 	for _, b := range batches {
 		in.batch(b, false)
 	}
+	if len(batches) > 0 {
+		f.e.carried.fetched()
+	}
 	delete(in.touched, l)
 	in.flow(l)
 	w, still := l.queue.Want()

@@ -91,6 +91,7 @@ func (in *inbound) remember(s state.Shown) bool {
 // batch takes in a verified batch. live says that it came over the topic, not out of the backlog.
 func (in *inbound) batch(b wire.Batch, live bool) {
 	if live {
+		in.e.carried.heard()
 		in.e.members.hears(b.Sender, true)
 	}
 	if b.Kind == wire.BatchControl {

@@ -39,6 +39,7 @@ type link struct {
 
 	learned *learned      // addresses found later
 	kick    chan struct{} // holds one: something happened to the network
+	doubt   chan struct{} // holds one: the topic does not carry
 
 	// Owned by run.
 	first    ma.Multiaddr  // the address that worked last
@@ -50,7 +51,7 @@ type link struct {
 
 func newLink(n *Node, relay peer.ID, addrs []ma.Multiaddr) *link {
 	return &link{
-		n: n, relay: relay, addrs: addrs, learned: newLearned(), kick: make(chan struct{}, 1), first: n.routes[relay],
+		n: n, relay: relay, addrs: addrs, learned: newLearned(), kick: make(chan struct{}, 1), doubt: make(chan struct{}, 1), first: n.routes[relay],
 	}
 }
 

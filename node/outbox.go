@@ -77,6 +77,7 @@ type sealed struct {
 	acks  []frame.Content
 	due   time.Time // when it goes over the session stream
 	tries int
+	again bool // it goes over the session because a link came up, not because an acknowledgement stayed away
 }
 
 func newOutbox(e *engine, loaded *state.Loaded) outbox {
@@ -275,7 +276,7 @@ func (o *outbox) again() {
 // database everything that is still at hand does.
 func (o *outbox) up(newDatabase bool) {
 	for _, s := range o.flying {
-		s.due, s.tries = time.Now(), 0
+		s.due, s.tries, s.again = time.Now(), 0, true
 	}
 	if !newDatabase {
 		return
@@ -302,6 +303,7 @@ func (o *outbox) stored(ids []wire.BatchID) {
 		if s == nil {
 			continue
 		}
+		o.e.carried.acknowledged(s)
 		o.land(s)
 		o.keep(s.data)
 		for _, m := range s.texts {

@@ -126,6 +126,9 @@ func (l *link) watch(ctx context.Context, conn *session.Conn, end context.Cancel
 			continue
 		case <-l.kick:
 			changed = true
+		case <-l.doubt:
+			end(errNotCarried)
+			return
 		case <-timer.C:
 		}
 		if changed && l.n.watch.stranded(l.n.host, l.relay) {

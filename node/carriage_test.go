@@ -1,0 +1,63 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"conclave/overlay/wire"
+)
+
+// TestDeafTopic has nothing come to A over the topic while its session is well. What B says is fetched, and A's link begins
+// again rather than stay like that.
+func TestDeafTopic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B")
+	var deaf atomic.Bool
+	w.tune = func(cfg *Config) { cfg.Timing.DoubtAfter = 300 * time.Millisecond }
+	cfg := w.config("A")
+	cfg.faults.dropTopic = deaf.Load
+	a, b := w.joinWith(cfg, "A"), w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	b.send("before")
+	a.reads("B", "before")
+	deaf.Store(true)
+	said := []string{"before"}
+	ended := func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return slices.ContainsFunc(all[Link](a.events), func(l Link) bool { return l.State == Down && l.Reason == errNotCarried.Error() })
+	}
+	for i := 0; !ended(); i++ {
+		if i == 200 {
+			t.Fatal("A's link stays though nothing comes over the topic")
+		}
+		said = append(said, fmt.Sprintf("message %d", i))
+		b.send(said[len(said)-1])
+		a.reads("B", said...)
+	}
+	deaf.Store(false)
+	a.linkBack()
+	b.send("after")
+	a.reads("B", append(said, "after")...)
+}
+
+// TestStreak wants several in a row over some time.
+func TestStreak(t *testing.T) {
+	var s streak
+	now := time.Now()
+	for i := range 10 {
+		if s.miss(now.Add(time.Duration(i)*time.Second), 10*time.Second) {
+			t.Fatalf("doubted after %d s", i)
+		}
+	}
+	if !s.miss(now.Add(10*time.Second), 10*time.Second) {
+		t.Error("never doubted")
+	}
+	s = streak{}
+	if s.miss(now, 0) || s.miss(now, 0) || !s.miss(now, 0) {
+		t.Error("it takes three")
+	}
+}
