@@ -65,8 +65,9 @@ type Config struct {
 
 // faults break things on purpose.
 type faults struct {
-	dropTopic func() bool                // drop a batch that came over the topic
-	session   func(keyagreement.Session) // hand out the keys of every session
+	dropTopic  func() bool                // drop a batch that came over the topic
+	anyBacklog bool                       // serve the shelf to anybody
+	session    func(keyagreement.Session) // hand out the keys of every session
 }
 
 // Timing is how long the parts of a member wait. Every zero field takes the default beside it.

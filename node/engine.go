@@ -35,6 +35,8 @@ type engine struct {
 	inbound inbound
 	outbox  outbox
 	post    post
+	keep    keeper
+	near    neighbours
 	links   links
 	members presence
 	marks   marks
@@ -53,6 +55,8 @@ func newEngine(n *Node) (*engine, error) {
 	e.inbound = newInbound(e, loaded.Shown)
 	e.outbox = newOutbox(e, loaded)
 	e.post = newPost(e)
+	e.near = newNeighbours(e)
+	e.keep = newKeeper(e, loaded.Shelf)
 	e.links = newLinks(e)
 	e.members = newPresence(e)
 	e.carried = carriage{e: e}
@@ -135,6 +139,7 @@ func (e *engine) settle() {
 	e.inbound.settle()
 	e.outbox.settle()
 	e.post.settle()
+	e.keep.settle()
 	e.ledger.settle()
 }
 
@@ -155,7 +160,7 @@ func (e *engine) wait() time.Duration {
 	if at, ok := e.machine.Deadline(); ok {
 		wait = min(wait, at.Sub(e.cfg.Now()))
 	}
-	for _, due := range []time.Time{e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.members.due} {
+	for _, due := range []time.Time{e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.keep.deadline(), e.members.due} {
 		if !due.IsZero() {
 			wait = min(wait, time.Until(due))
 		}

@@ -20,7 +20,8 @@ const (
 	goneAfter = 3 * time.Second
 )
 
-// fetcher asks a relay node's backlog for what lanes want: the main one's first, then, when it has not got it, the others'.
+// fetcher asks for what lanes want: a relay node's backlog, the main one's first, then, when it has not got it, the others'
+// and members that are near.
 type fetcher struct {
 	e     *engine
 	under map[uint64]fetching
@@ -28,7 +29,7 @@ type fetcher struct {
 
 type fetching struct {
 	lane  *lane
-	relay *linkView
+	by    source
 	until time.Time
 	asked wire.Fetch
 }
@@ -58,9 +59,9 @@ func (f *fetcher) ask(l *lane, now time.Time) {
 		return
 	}
 	m := wire.Fetch{Seq: f.e.links.number(), Prefix: l.chat.about.Transcript.Prefix(), Sender: l.sender, Start: w.Start, From: w.From, To: w.To, Signer: wire.Signer(l.member.Identity)}
-	relays := f.e.links.usable()
-	if len(relays) == 0 || relays[l.tries%len(relays)].conn.Offer(&m) != nil {
-		// Without a relay node nobody can be asked whether a start goes on; a real gap waits.
+	sources := f.sources(l)
+	if len(sources) == 0 || !sources[l.tries%len(sources)].ask(&m) {
+		// Without anybody there nobody can be asked whether a start goes on; a real gap waits.
 		if w.Tail || now.Sub(l.since) >= f.e.cfg.Timing.GapGiveUp {
 			f.giveUp(l)
 			return
@@ -69,19 +70,21 @@ func (f *fetcher) ask(l *lane, now time.Time) {
 		return
 	}
 	l.fetching, l.due = m.Seq, time.Time{}
-	f.under[m.Seq] = fetching{lane: l, relay: relays[l.tries%len(relays)], until: now.Add(fetchTimeout), asked: m}
+	f.under[m.Seq] = fetching{lane: l, by: sources[l.tries%len(sources)], until: now.Add(fetchTimeout), asked: m}
 }
 
 // fetched takes in an answer. The batches are verified.
-func (f *fetcher) fetched(by *linkView, seq uint64, batches []wire.Batch, more bool) {
+func (f *fetcher) fetched(by source, seq uint64, batches []wire.Batch, more bool) {
 	u, ok := f.under[seq]
-	if !ok || u.relay != by {
+	if !ok || u.by != by {
 		return
 	}
 	in, l := &f.e.inbound, u.lane
 	delete(f.under, seq)
 	l.fetching = 0
+	_, relay := by.(*linkView)
 	for _, b := range batches {
+		f.e.keep.received(b, relay)
 		in.batch(b, false)
 	}
 	if len(batches) > 0 {
@@ -104,8 +107,8 @@ func (f *fetcher) fetched(by *linkView, seq uint64, batches []wire.Batch, more b
 // empty is told when a fetch brought nothing of what was missing. A sender's batch that the relay node never got is
 // sent to it again after two seconds, so a real gap is worth waiting for.
 func (f *fetcher) empty(l *lane) {
-	if l.tries++; l.tries < len(f.e.links.usable()) {
-		l.due = time.Now() // another relay node may have it
+	if l.tries++; l.tries < len(f.sources(l)) {
+		l.due = time.Now() // somebody else may have it
 		return
 	}
 	w, _ := l.queue.Want()
@@ -132,23 +135,23 @@ func (f *fetcher) giveUp(l *lane) {
 }
 
 // refused is told when a relay node refuses a fetch, or does not answer it.
-func (f *fetcher) refused(by *linkView, seq uint64) {
+func (f *fetcher) refused(by source, seq uint64) {
 	u, ok := f.under[seq]
-	if !ok || u.relay != by {
+	if !ok || u.by != by {
 		return
 	}
 	delete(f.under, seq)
 	u.lane.fetching = 0
 	u.lane.due = time.Now().Add(fetchRetryMax)
-	if u.lane.tries++; u.lane.tries < len(f.e.links.usable()) {
+	if u.lane.tries++; u.lane.tries < len(f.sources(u.lane)) {
 		u.lane.due = time.Now()
 	}
 }
 
 // down forgets what was asked of a link that is gone.
-func (f *fetcher) down(of *linkView) {
+func (f *fetcher) down(of source) {
 	for seq, u := range f.under {
-		if u.relay == of {
+		if u.by == of {
 			u.lane.fetching, u.lane.due = 0, time.Now()
 			delete(f.under, seq)
 		}
@@ -165,7 +168,7 @@ func (f *fetcher) tick() {
 	now := time.Now()
 	for seq, u := range f.under {
 		if now.After(u.until) {
-			f.refused(u.relay, seq)
+			f.refused(u.by, seq)
 		}
 	}
 }

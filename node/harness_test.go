@@ -33,8 +33,9 @@ type world struct {
 	tune  func(*Config)
 	ahead atomic.Int64 // nanoseconds by which everybody's clock is ahead of the true one
 
-	relay   *runner[*relaynode.Node]
-	relayAt ma.Multiaddr // where the relay node listens, the same after a restart
+	relay    *runner[*relaynode.Node]
+	relayLAN *relaynode.LAN
+	relayAt  ma.Multiaddr // where the relay node listens, the same after a restart
 }
 
 // runner is a node that runs.
@@ -103,7 +104,7 @@ func (w *world) startRelay() {
 		listen = w.relayAt
 	}
 	n, err := relaynode.New(relaynode.Config{
-		Group: w.group.Group, Certificate: id.Cert.DER, Identity: id.Identity, Roster: w.group.Roster,
+		LAN: w.relayLAN, Group: w.group.Group, Certificate: id.Cert.DER, Identity: id.Identity, Roster: w.group.Roster,
 		Listen: []ma.Multiaddr{listen}, StatePath: w.relayState(), Log: quiet("relay"), Now: w.now,
 	})
 	if err != nil {
@@ -113,6 +114,12 @@ func (w *world) startRelay() {
 	w.relayAt, _ = ma.SplitLast(addr)
 	w.relay = start(w.t, n)
 	w.t.Cleanup(w.stopRelay)
+}
+
+// relayOnLAN starts the relay node where members that look for it on an interface find it.
+func (w *world) relayOnLAN(name string) {
+	w.relayLAN = &relaynode.LAN{Interfaces: []string{name}}
+	w.startRelay()
 }
 
 func (w *world) stopRelay() {

@@ -93,6 +93,7 @@ func (in *inbound) batch(b wire.Batch, live bool) {
 	if live {
 		in.e.carried.heard()
 		in.e.members.hears(b.Sender, true)
+		in.e.keep.received(b, in.e.links.ready())
 	}
 	if b.Kind == wire.BatchControl {
 		for _, item := range b.Items {

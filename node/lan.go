@@ -273,6 +273,8 @@ func (n *Node) dropStranded() {
 // runs over nothing else.
 func (n *Node) followTopic(ctx context.Context) {
 	var before []peer.ID
+	calls := visits{n: n, open: make(map[peer.ID]context.CancelFunc)}
+	defer calls.close()
 	for {
 		now, err := n.topic.Follow(ctx, before)
 		if err != nil {
@@ -287,6 +289,9 @@ func (n *Node) followTopic(ctx context.Context) {
 		}
 		if !n.post(ctx, func(e *engine) { e.members.nearAre(near) }) {
 			return
+		}
+		if n.shelf != nil {
+			calls.are(ctx, near)
 		}
 	}
 }

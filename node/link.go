@@ -274,7 +274,7 @@ func (l *link) read(ctx context.Context, conn *session.Conn) error {
 			}
 			continue
 		case *wire.Fetched:
-			in.batches = l.verified(m.Batches)
+			in.batches = l.n.verifiedFrames(m.Batches)
 		case *wire.Delivery:
 			in.mails = l.parse(m.Mails)
 		case *wire.Refusal:
@@ -286,11 +286,11 @@ func (l *link) read(ctx context.Context, conn *session.Conn) error {
 	}
 }
 
-// verified returns the batches that a member signed.
-func (l *link) verified(batches [][]byte) []wire.Batch {
+// verifiedFrames returns the batches of frames that a member signed.
+func (n *Node) verifiedFrames(batches [][]byte) []wire.Batch {
 	var out []wire.Batch
 	for _, data := range batches {
-		if b, ok := l.n.verify(data); ok && b.Kind == wire.BatchFrames {
+		if b, ok := n.verify(data); ok && b.Kind == wire.BatchFrames {
 			out = append(out, b)
 		}
 	}

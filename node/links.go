@@ -130,6 +130,7 @@ func (l *links) choose(v *linkView) {
 	before, known := l.seen[v.link.relay]
 	l.seen[v.link.relay] = db
 	l.e.outbox.up(known && before != db)
+	l.e.keep.up(known && before != db)
 	l.e.step(keyagreement.RelayUp{Database: db})
 	l.e.members.relayUp()
 	for lane := range l.e.inbound.gaps {
@@ -158,6 +159,7 @@ func (l *links) down(of *link, why string) {
 			return
 		}
 	}
+	l.e.keep.down()
 	l.e.members.relayDown()
 }
 

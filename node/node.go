@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"conclave/node/shelf"
 	"conclave/node/state"
 	"conclave/overlay"
 	"conclave/overlay/session"
@@ -44,6 +45,8 @@ type Node struct {
 	cfg       Config
 	self      pki.Member
 	topicName string
+	shelf     *shelf.Shelf // nil without a LAN
+	served    *served
 	hub       *hub
 	state     *state.Store
 	in        *inbox
@@ -66,10 +69,11 @@ type Node struct {
 	carriers sync.WaitGroup // goroutines that hand over shares; begun by the engine alone
 
 	// Static after open.
-	life   context.Context // of run
-	host   host.Host
-	topic  *overlay.TopicHandle
-	shares *overlay.StreamServer
+	life    context.Context // of run
+	host    host.Host
+	topic   *overlay.TopicHandle
+	shares  *overlay.StreamServer
+	backlog *overlay.StreamServer // nil without a LAN
 
 	mu     sync.Mutex
 	engine *engine            // made by New, owned by Run
@@ -96,7 +100,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
 		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(), nonces: session.NewNonceCache(),
 		feed: make(chan func(*engine), 64), batches: make(chan *wire.Batch, maxBatches),
-		done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(), watch: newNetWatch(cfg.Now, cfg.ListenUDP != nil),
+		served: newServed(), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(), watch: newNetWatch(cfg.Now, cfg.ListenUDP != nil),
 	}
 	n.roster.Store(cfg.Roster)
 	if n.engine, err = newEngine(n); err != nil {

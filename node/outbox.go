@@ -77,7 +77,10 @@ type sealed struct {
 	acks  []frame.Content
 	due   time.Time // when it goes over the session stream
 	tries int
-	again bool // it goes over the session because a link came up, not because an acknowledgement stayed away
+	again bool      // it goes over the session because a link came up, not because an acknowledgement stayed away
+	flown time.Time // when it was published
+	seq   int64     // its place on the shelf; 0: none
+	aside bool      // it flies no more, though no relay node has acknowledged it
 }
 
 func newOutbox(e *engine, loaded *state.Loaded) outbox {
@@ -127,12 +130,14 @@ func (o *outbox) settle() {
 		o.accept(m)
 		e.ledger.queue(m, func() { o.queued(m.ID) })
 	}
+	o.relieve()
 	o.more = false
 	for range maxSeals {
 		if o.more = o.ready() && o.sealOne(); !o.more {
 			break
 		}
 	}
+	o.relieve()
 	o.again()
 }
 
@@ -212,6 +217,8 @@ func (o *outbox) fly(s *sealed, data []byte) {
 	o.byID[s.id] = s
 	o.flyingBytes += len(data)
 	e.n.flying.Store(int64(o.flyingBytes))
+	s.flown = time.Now()
+	e.keep.sent(s)
 	ctx, cancel := context.WithTimeout(e.ctx, publishTimeout)
 	defer cancel()
 	if err := e.n.topic.Publish(ctx, data); err != nil {
@@ -300,6 +307,7 @@ func (o *outbox) up(newDatabase bool) {
 func (o *outbox) stored(ids []wire.BatchID) {
 	for _, id := range ids {
 		s := o.byID[id]
+		o.e.keep.stored(id)
 		if s == nil {
 			continue
 		}
@@ -317,6 +325,7 @@ func (o *outbox) stored(ids []wire.BatchID) {
 // refused is told which batches the relay node will not have. Its reasons may pass (a full disk, an older roster).
 func (o *outbox) refused(list []wire.RefusedBatch) {
 	for _, r := range list {
+		o.e.keep.refused(r)
 		if s := o.byID[r.ID]; s != nil {
 			s.due = time.Now().Add(storeMax)
 			o.e.cfg.Log.Warn("the relay node refuses a batch", "verdict", r.Verdict)
@@ -329,6 +338,9 @@ func (o *outbox) refused(list []wire.RefusedBatch) {
 // land takes a batch out of the air.
 func (o *outbox) land(s *sealed) {
 	delete(o.byID, s.id)
+	if s.aside {
+		return
+	}
 	o.flying = slices.DeleteFunc(o.flying, func(x *sealed) bool { return x == s })
 	o.flyingBytes -= len(s.data)
 	o.e.n.flying.Store(int64(o.flyingBytes))
@@ -377,6 +389,7 @@ func (o *outbox) withdraw(which func(*chat) bool) {
 	for _, s := range slices.Clone(o.flying) {
 		if which(s.chat) {
 			o.land(s)
+			o.e.keep.withdrawn(s)
 			o.back(s)
 		}
 	}
@@ -406,5 +419,5 @@ func (o *outbox) deadline() (due time.Time) {
 	if len(o.queue)+len(o.urgent) > 0 && time.Now().Before(o.after) {
 		due = sooner(due, o.after)
 	}
-	return due
+	return sooner(due, o.relief())
 }

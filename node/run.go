@@ -78,6 +78,11 @@ func (n *Node) open() error {
 	n.shares = overlay.HandleStream(h, overlay.ShareProtocol, overlay.StreamLimits{
 		Service: "conclave.share", Memory: wire.TypeShareMessage.MaxBody(), Deadline: n.cfg.Timing.ShareTimeout, Streams: shareStreams,
 	}, n.serveShares, n.cfg.Log)
+	if n.shelf != nil {
+		n.backlog = overlay.HandleStream(h, overlay.BacklogProtocol, overlay.StreamLimits{
+			Service: "conclave.backlog", Memory: wire.MaxSessionMessage, Deadline: visitSilence, Streams: backlogStreams,
+		}, n.serveBacklog, n.cfg.Log)
+	}
 	return nil
 }
 
@@ -86,6 +91,9 @@ func (n *Node) shutdown() error {
 	var errs []error
 	if n.shares != nil {
 		n.shares.Close()
+	}
+	if n.backlog != nil {
+		n.backlog.Close()
 	}
 	if n.topic != nil {
 		errs = append(errs, n.topic.Close())

@@ -14,6 +14,8 @@ const (
 	SessionProtocol protocol.ID = "/conclave/session/1.0.0"
 	// ShareProtocol is the stream on which a member hands share envelopes to another.
 	ShareProtocol protocol.ID = "/conclave/share/1.0.0"
+	// BacklogProtocol is the stream on which a member asks another for batches that it missed.
+	BacklogProtocol protocol.ID = "/conclave/backlog/1.0.0"
 
 	topicPrefix = "/conclave/1.0.0/"
 

@@ -89,6 +89,21 @@ func (c *Change) Done(seq int64) {
 // Show remembers that a message was shown.
 func (c *Change) Show(s Shown) { c.shown = append(c.shown, s) }
 
+// Shelve keeps a sealed batch for other members.
+func (c *Change) Shelve(s Shelved) {
+	stored := int64(0)
+	if s.Stored {
+		stored = 1
+	}
+	c.add("INSERT OR REPLACE INTO shelf (seq, data, at, stored) VALUES (?, ?, ?, ?)", s.Seq, s.Data, s.At.UnixMilli(), stored)
+}
+
+// ShelfStored remembers that a relay node holds a shelved batch.
+func (c *Change) ShelfStored(seq int64) { c.add("UPDATE shelf SET stored = 1 WHERE seq = ?", seq) }
+
+// Unshelve removes a shelved batch.
+func (c *Change) Unshelve(seq int64) { c.add("DELETE FROM shelf WHERE seq = ?", seq) }
+
 func (c *Change) add(query string, args ...any) { c.ops = append(c.ops, op{query, args}) }
 
 // Commit makes the change durable, all of it or nothing, and returns when it is.

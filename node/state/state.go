@@ -28,6 +28,8 @@ DROP TABLE outbox;
 CREATE TABLE shown_log (upto INTEGER PRIMARY KEY, list BLOB NOT NULL);
 INSERT INTO shown_log SELECT seq, CAST(char(length(sender)) || sender || id AS BLOB) FROM shown ORDER BY seq;
 DROP TABLE shown;
+`, `
+CREATE TABLE shelf    (seq INTEGER PRIMARY KEY, data BLOB NOT NULL, at INTEGER NOT NULL, stored INTEGER NOT NULL);
 `}}
 
 // Store is an open state file.
@@ -54,12 +56,21 @@ type Shown struct {
 	ID     wire.MessageID
 }
 
+// Shelved is a sealed batch that is kept for other members.
+type Shelved struct {
+	Seq    int64
+	Data   []byte
+	At     time.Time // when it was put in, to the millisecond
+	Stored bool      // a relay node holds it
+}
+
 // Loaded is everything in the file.
 type Loaded struct {
 	Records  map[string][]byte
 	Sessions []Session
 	Outbox   []Outgoing        // in the order in which they were accepted
 	Shown    []Shown           // oldest first
+	Shelf    []Shelved         // in the order of their places
 	Marks    map[string][]byte // what people decided and what was found out, by name
 }
 
@@ -86,7 +97,7 @@ func (s *Store) Close() error { return s.db.Close() }
 func (s *Store) Load(ctx context.Context) (*Loaded, error) {
 	l := &Loaded{Records: make(map[string][]byte), Marks: make(map[string][]byte)}
 	err := s.db.Read(ctx, func(tx *durable.Tx) error {
-		for _, step := range []func(*durable.Tx) error{l.readRecords, l.readSessions, l.readOutbox, l.readShown, l.readMarks} {
+		for _, step := range []func(*durable.Tx) error{l.readRecords, l.readSessions, l.readOutbox, l.readShown, l.readMarks, l.readShelf} {
 			if err := step(tx); err != nil {
 				return err
 			}
@@ -133,6 +144,16 @@ func (l *Loaded) readOutbox(tx *durable.Tx) error {
 			return fmt.Errorf("a message's ID has the wrong length")
 		}
 		l.Outbox = append(l.Outbox, o)
+	}
+	return nil
+}
+
+func (l *Loaded) readShelf(tx *durable.Tx) error {
+	for row, err := range tx.Rows("SELECT seq, data, at, stored FROM shelf ORDER BY seq") {
+		if err != nil {
+			return err
+		}
+		l.Shelf = append(l.Shelf, Shelved{Seq: row.Int64(0), Data: row.Blob(1), At: time.UnixMilli(row.Int64(2)), Stored: row.Int64(3) != 0})
 	}
 	return nil
 }

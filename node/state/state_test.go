@@ -57,6 +57,11 @@ func TestEverythingComesBack(t *testing.T) {
 		c.Queue(Outgoing{Seq: 7, ID: wire.MessageID{7}, Text: "seven", At: now})
 		c.Queue(Outgoing{Seq: 6, ID: wire.MessageID{6}, Text: "six", At: now})
 		c.Show(Shown{Sender: "A", ID: wire.MessageID{9}})
+		for seq := range int64(3) {
+			c.Shelve(Shelved{Seq: 3 - seq, Data: []byte{byte(seq)}, At: now})
+		}
+		c.ShelfStored(2)
+		c.Unshelve(1)
 	})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -70,6 +75,9 @@ func TestEverythingComesBack(t *testing.T) {
 	}
 	if len(l.Outbox) != 2 || l.Outbox[0].Text != "six" || !l.Outbox[1].At.Equal(now) {
 		t.Errorf("outbox %+v", l.Outbox)
+	}
+	if len(l.Shelf) != 2 || l.Shelf[0].Seq != 2 || !l.Shelf[0].Stored || l.Shelf[1].Stored || l.Shelf[1].Data[0] != 0 || !l.Shelf[0].At.Equal(now) {
+		t.Errorf("shelf %+v", l.Shelf)
 	}
 	if !slices.Equal(l.Shown, []Shown{{"A", wire.MessageID{9}}}) {
 		t.Errorf("shown %v", l.Shown)
