@@ -73,7 +73,7 @@ type faults struct {
 // Timing is how long the parts of a member wait. Every zero field takes the default beside it.
 type Timing struct {
 	StoreAfter    time.Duration // a batch without acknowledgement goes over the session stream; 2 s
-	QueueCommit   time.Duration // longest wait before a message is on disk here, unless a relay node has it; 10 ms
+	QueueCommit   time.Duration // a message is on disk here after that, unless a relay node has it; of a burst, 25 times that; 10 ms
 	WindowCommit  time.Duration // longest wait before replay windows are on disk; 50 ms
 	AckBase       time.Duration // shortest distance of two acknowledgement frames; 200 ms
 	AckPerMember  time.Duration // and for each member of the roster; 50 ms

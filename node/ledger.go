@@ -12,6 +12,13 @@ import (
 // commitRetry is how long a commit that failed (a full disk, say) waits before it is tried again.
 const commitRetry = time.Second
 
+// More than burst messages that are on disk nowhere yet wait longer for a relay node, by burstWait times: so many cost
+// more to write and to take out again than to send. Arbitrary: a quarter of a second for what nobody types.
+const (
+	burst     = 64
+	burstWait = 24
+)
+
 // ledger makes things durable in the order in which they happened, one transaction at a time: while one is under way
 // the next gathers. What follows from a step of the machine waits in after until the step is on disk.
 type ledger struct {
@@ -80,8 +87,11 @@ func (l *ledger) deadline() time.Time {
 
 // wanted returns when what gathers is to be committed.
 func (l *ledger) wanted() time.Time {
-	if !l.next.change.Queues() {
+	switch n := l.next.change.Queues(); {
+	case n == 0:
 		return l.due
+	case n > burst:
+		return sooner(l.due, l.spare.Add(burstWait*l.e.cfg.Timing.QueueCommit))
 	}
 	return sooner(l.due, l.spare)
 }

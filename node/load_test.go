@@ -124,3 +124,30 @@ func TestGapGrace(t *testing.T) {
 		}
 	}
 }
+
+// TestQueueWaits has one message wait for a relay node for a while, a burst longer, and nothing once all are stored.
+func TestQueueWaits(t *testing.T) {
+	l := newLedger(&engine{cfg: Config{Timing: Timing{QueueCommit: time.Hour}}}, nil)
+	hours := func() time.Duration { return time.Until(l.wanted()).Round(time.Hour) / time.Hour }
+	l.queue(state.Outgoing{Seq: 0}, func() {})
+	if got := hours(); got != 1 {
+		t.Errorf("one message is written after %d hours, want 1", got)
+	}
+	for i := range int64(burst) {
+		l.queue(state.Outgoing{Seq: 1 + i}, func() {})
+	}
+	if got := hours(); got != 1+burstWait {
+		t.Errorf("a burst is written after %d hours, want %d", got, 1+burstWait)
+	}
+	for i := range int64(burst + 1) {
+		l.change().Done(i)
+	}
+	if !l.wanted().IsZero() {
+		t.Error("a commit is wanted though every message is stored")
+	}
+	l.within(time.Minute)
+	l.queue(state.Outgoing{Seq: 0}, func() {})
+	if got := time.Until(l.wanted()); got > time.Minute {
+		t.Errorf("what is due in a minute waits %v for a message", got)
+	}
+}

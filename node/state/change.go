@@ -71,8 +71,8 @@ func (c *Change) Queue(o Outgoing) {
 	c.queued[o.Seq] = o
 }
 
-// Queues reports whether there is a message to be put into the outbox.
-func (c *Change) Queues() bool { return len(c.queued) > 0 }
+// Queues returns how many messages are to be put into the outbox.
+func (c *Change) Queues() int { return len(c.queued) }
 
 // Done takes the message at a place out of the outbox. One that was queued in this same change never reaches the disk.
 func (c *Change) Done(seq int64) {
@@ -134,10 +134,15 @@ func (c *Change) apply(tx *durable.Tx) error {
 			return err
 		}
 	}
-	for _, seq := range slices.Sorted(maps.Keys(c.done)) {
-		if err := tx.Exec("DELETE FROM outgoing WHERE seq = ?", seq); err != nil {
+	for seqs := slices.Sorted(maps.Keys(c.done)); len(seqs) > 0; { // a run of places at once
+		n := 1
+		for n < len(seqs) && seqs[n] == seqs[0]+int64(n) {
+			n++
+		}
+		if err := tx.Exec("DELETE FROM outgoing WHERE seq BETWEEN ? AND ?", seqs[0], seqs[n-1]); err != nil {
 			return err
 		}
+		seqs = seqs[n:]
 	}
 	return c.applyShown(tx)
 }
