@@ -85,6 +85,7 @@ type defences struct {
 type Limits struct {
 	Admission  time.Duration // a connection without roster entry or handshake is closed after; 10 s
 	Presence   time.Duration // shortest distance of two presence hints; 100 ms
+	Quiet      time.Duration // a member that said nothing for that long is not present; 8 s
 	Heads      time.Duration // shortest distance of two reports of the backlog's state; 250 ms
 	Send       time.Duration // a session whose queue stays full is closed after; 20 s
 	Sweep      time.Duration // distance of two searches for expired mail and batches; 1 min
@@ -107,6 +108,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	fill(&l.Admission, 10*time.Second)
 	fill(&l.Presence, 100*time.Millisecond)
+	fill(&l.Quiet, 8*time.Second)
 	fill(&l.Heads, 250*time.Millisecond)
 	fill(&l.Send, 20*time.Second)
 	fill(&l.Sweep, time.Minute)
@@ -129,7 +131,7 @@ func fill[T comparable](field *T, otherwise T) {
 }
 
 func (l Limits) validate() error {
-	for _, d := range []time.Duration{l.Admission, l.Presence, l.Heads, l.Send, l.Sweep, l.MailWindow} {
+	for _, d := range []time.Duration{l.Admission, l.Presence, l.Quiet, l.Heads, l.Send, l.Sweep, l.MailWindow} {
 		if d < 0 {
 			return errors.New("a time limit must not be negative")
 		}

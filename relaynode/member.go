@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"conclave/overlay/session"
@@ -34,6 +35,7 @@ type member struct {
 	end   context.CancelCauseFunc // ends the session
 	news  *news
 	mail  *mailWindow
+	quiet atomic.Bool // nothing came from it for a while
 }
 
 // serveSession is the handler of one session stream, from the handshake to the end.
@@ -121,10 +123,12 @@ func (n *Node) olderConns(m *member) (old []network.Conn) {
 	return old
 }
 
-// retire closes connections that a newer one replaces.
+// retire closes connections that a newer one replaces, unless the session over the newer one has ended already: which of
+// the two is the living one is then for the member to say.
 func (n *Node) retire(ctx context.Context, old []network.Conn) {
 	select {
 	case <-ctx.Done():
+		return
 	case <-time.After(lastWords):
 	}
 	for _, c := range old {

@@ -209,7 +209,7 @@ func (n *Node) loop(ctx context.Context) error {
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.announce} {
+	for _, part := range []func(context.Context) error{n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.watchQuiet, n.announce} {
 		group.Go(func() error { return part(ctx) })
 	}
 	return group.Wait()

@@ -13,6 +13,7 @@ func TestOlderConnectionIsClosed(t *testing.T) {
 	g := pkitest.NewGroup(t, "A", "B")
 	n := startRelay(t, relayConfig(g))
 	old := join(t, g, "A", n)
+	old.roundTrip() // its session has begun there too
 	join(t, g, "A", n)
 	await(old, func(m *wire.Refusal) bool { return m.Code == wire.RefusedReplaced })
 	eventually(t, "the old connection is closed", func() bool { return len(old.host.Network().ConnsToPeer(n.Peer())) == 0 })
@@ -29,6 +30,7 @@ func TestOlderConnectionStays(t *testing.T) {
 	cfg.defences.keepOldConns = true
 	n := startRelay(t, cfg)
 	old := join(t, g, "A", n)
+	old.roundTrip()
 	join(t, g, "A", n)
 	<-old.over
 	if got := len(n.host.Network().ConnsToPeer(old.id.Cert.Peer)); got != 2 {

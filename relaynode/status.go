@@ -40,7 +40,7 @@ type MemberStatus struct {
 	Role      wire.Role
 	Peer      peer.ID
 	Connected []string  // remote addresses of its connections; none: it is not connected
-	Online    bool      // it has completed the handshake
+	Online    bool      // it has completed the handshake and was heard lately
 	Since     time.Time // of the session
 	InTopic   bool
 	Reserved  bool // others can reach it over a circuit
@@ -78,7 +78,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 // follow fills in how far a member has come.
 func (n *Node) follow(s *MemberStatus, inTopic []peer.ID) {
 	if current := n.table.get(s.Peer); current != nil {
-		s.Online, s.Since = true, current.since
+		s.Online, s.Since = !current.quiet.Load(), current.since
 	}
 	conns := n.host.Network().ConnsToPeer(s.Peer)
 	for _, c := range conns {

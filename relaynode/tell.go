@@ -131,7 +131,7 @@ func (m *member) tellAll(ctx context.Context, bits newsBits, stored []wire.Batch
 		}
 	}
 	if bits&newsPresence != 0 {
-		if err := m.send(ctx, &wire.Presence{Online: m.n.table.peers()}); err != nil {
+		if err := m.send(ctx, &wire.Presence{Online: m.n.table.present()}); err != nil {
 			return err
 		}
 	}

@@ -132,7 +132,7 @@ func (v *group) state(who string) string {
 // join starts a member.
 func (v *group) join(role, addr string) *person {
 	v.t.Helper()
-	p := &person{v: v, role: role, site: v.w.site(addr), read: make(map[string][]string), keys: make(map[overlaywire.Transcript]string)}
+	p := &person{v: v, role: role, site: v.w.site(addr), read: make(map[string][]string), keys: make(map[overlaywire.Transcript]string), here: make(map[string]bool)}
 	p.start()
 	return p
 }
@@ -177,6 +177,7 @@ type person struct {
 	everybody   bool   // it holds a key to which all contributed
 	fingerprint string // of the key that it sends under
 	keys        map[overlaywire.Transcript]string
+	here        map[string]bool     // who is said to be there
 	read        map[string][]string // texts, by sender
 	said        []string
 	problems    []string
@@ -202,6 +203,8 @@ func (p *person) watch(events *node.Subscription) {
 			e.Time = time.Now() // whatever its own clock says
 			p.link = e
 			p.links = append(p.links, e)
+		case node.Peer:
+			p.here[string(e.Role)] = e.Online
 		case node.Message:
 			p.read[string(e.From)] = append(p.read[string(e.From)], e.Text)
 		case node.Problem:
@@ -297,6 +300,13 @@ func (p *person) shows() node.LinkState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.link.State
+}
+
+// sees reports whether the member's screen shows another as present.
+func (p *person) sees(other *person) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.here[other.role]
 }
 
 // story is what everybody's link went through, for a test that failed.

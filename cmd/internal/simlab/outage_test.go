@@ -44,6 +44,11 @@ func (p pitfalls) last(d time.Duration) {
 			if s := one.shows(); s == node.Ready || s == node.Authenticated {
 				p.t.Errorf("%s shows %q when nothing gets through for %s\n%s", one.role, s, truth, p.v.story())
 			}
+			for _, other := range p.v.people {
+				if other.sees(one) {
+					p.t.Errorf("%s shows %s as present %s after it was cut off", other.role, one.role, truth)
+				}
+			}
 		}
 	}
 	time.Sleep(d - min(d, truth))
