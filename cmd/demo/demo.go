@@ -30,6 +30,7 @@ type options struct {
 	group string // "": the home's only one
 	open  string // "auto" or "never"
 	keep  bool
+	lan   bool // without a relay node
 }
 
 // demo is one demonstration. Its fields are owned by run and its loop, except where they say otherwise.
@@ -41,8 +42,9 @@ type demo struct {
 	dir     string // temporary: binaries, logs, the browser's profile and, without --home, the home
 	bin     string // where the binaries are
 
-	parts   []*part // the relay node first
+	parts   []*part // the relay node first, if there is one
 	address string  // the relay node's, once known
+	link    string  // the network interface on which members find each other, when there is no relay node
 	screens screens
 	held    []string // lines that come after the four addresses
 
@@ -58,8 +60,13 @@ type line struct{ from, text string }
 // run starts everything, passes lines until ctx ends or one of the four does, and stops everything.
 func run(ctx context.Context, opts options, in io.Reader, out io.Writer, log *slog.Logger) (err error) {
 	d := &demo{
-		options: opts, out: out, log: log, parts: newParts(),
+		options: opts, out: out, log: log, parts: newParts(!opts.lan),
 		lines: make(chan line), ends: make(chan *part), over: make(chan struct{}),
+	}
+	if opts.lan {
+		if d.link, err = loopback(); err != nil {
+			return err
+		}
 	}
 	if d.dir, err = os.MkdirTemp("", "conclave-demo-"); err != nil {
 		return fmt.Errorf("making a temporary folder: %w", err)
@@ -104,9 +111,9 @@ func (d *demo) ensureGroup(ctx context.Context, bin string) error {
 	return runProgram(ctx, d.spawner, "making the group", binary(bin, "ca"), args...)
 }
 
-// loop starts the relay node and does what each event asks for, until ctx ends, the windows are closed, or something fails.
+// loop starts the relay node, or the members where there is none, and does what each event asks for, until ctx ends, the windows are closed, or something fails.
 func (d *demo) loop(ctx context.Context, in io.Reader) error {
-	if err := d.start(d.part(relayName)); err != nil {
+	if err := d.begin(); err != nil {
 		return err
 	}
 	patience := time.NewTimer(relayPatience)
@@ -114,7 +121,7 @@ func (d *demo) loop(ctx context.Context, in io.Reader) error {
 	typed := make(chan string)
 	reading := false
 	for !d.closed() {
-		if d.address != "" && !reading { // what is typed earlier waits
+		if (d.address != "" || d.lan) && !reading { // what is typed earlier waits
 			reading = true
 			go read(ctx, in, typed) // ends with ctx, or with the process where the input blocks for ever
 		}
@@ -134,7 +141,7 @@ func (d *demo) loop(ctx context.Context, in io.Reader) error {
 			}
 		case <-patience.C:
 			if d.screens.stage == waiting {
-				err = fmt.Errorf("the four did not start within %v", relayPatience)
+				err = fmt.Errorf("not all of them started within %v", relayPatience)
 			}
 		case <-ctx.Done():
 			return nil
@@ -162,6 +169,18 @@ func (d *demo) take(l line) error {
 		return nil
 	}
 	d.address = address
+	return d.startMembers()
+}
+
+// begin starts whoever has to be first.
+func (d *demo) begin() error {
+	if d.lan {
+		return d.startMembers()
+	}
+	return d.start(d.part(relayName))
+}
+
+func (d *demo) startMembers() error {
 	for _, role := range roles {
 		if err := d.start(d.part(role)); err != nil {
 			return err

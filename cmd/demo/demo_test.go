@@ -427,7 +427,7 @@ func TestBuildsFromTheSource(t *testing.T) {
 
 func TestWrongUsage(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"--lan"}, {"--open", "always"}, {"more"}, {"--no-such-flag"}} {
+	for _, args := range [][]string{{"--open", "always"}, {"more"}, {"--no-such-flag"}} {
 		s := playBuilt(t, args...)
 		if code := s.end(); code != 2 || !strings.HasPrefix(s.stderr.String(), "demo: error: ") {
 			t.Errorf("%q: exit code %d: %s", args, code, s.stderr.String())

@@ -7,6 +7,9 @@
 //	stop B                            # typed: B leaves; start B brings it back
 //	restart relay                     # typed: the relay node ends and starts again
 //
+// With --lan there is no relay node: A, B and C find each other by multicast DNS, on this machine only, and the demonstration is
+// three processes with three windows.
+//
 // It takes the binaries relay, node and ca that stand beside it, or builds them from the source it is run in. The group
 // lives in a temporary home that is gone afterwards (--home keeps one, --keep keeps the temporary one). Once A, B and C hold
 // one key to which all three contributed, it prints that key's fingerprint.

@@ -18,22 +18,19 @@ func newCommand() *cobra.Command {
 		Short: "A relay node and the members A, B and C on this machine",
 		Long: "Starts a relay node and the members A, B and C as separate processes with a group of their own, and passes lines\n" +
 			"between them and this terminal. Opens a window of each; type \"A: hello\" to say hello as A, \"stop B\", \"start B\" or\n" +
-			"\"restart relay\" to see how the others take it. Closing the windows or Ctrl-C ends everything.",
+			"\"restart relay\" to see how the others take it. Closing the windows or Ctrl-C ends everything. With --lan there is no\n" +
+			"relay node: the three find each other.",
 		Args: cobra.NoArgs,
 	}
 	open := cmd.Flags().String("open", "auto", "auto or never: whether to open windows, or tabs where no browser of Chrome's family is, beside printing their addresses")
 	keep := cmd.Flags().Bool("keep", false, "keep the temporary folder with the logs and, without --home, the group")
-	lan := cmd.Flags().Bool("lan", false, "A, B and C by mDNS, without a relay node (comes later)")
+	lan := cmd.Flags().Bool("lan", false, "A, B and C alone: they find each other by multicast DNS, without a relay node")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		switch {
-		case *open != "auto" && *open != "never":
+		if *open != "auto" && *open != "never" {
 			return cli.Usagef("--open %q: want auto or never", *open)
-		case *lan:
-			return cli.WithHint(cli.Usage(errors.New("--lan comes later: members do not find each other without a relay node yet")),
-				"leave --lan out")
 		}
 		env := cli.From(cmd.Context())
-		opts := options{group: env.Group, open: *open, keep: *keep}
+		opts := options{group: env.Group, open: *open, keep: *keep, lan: *lan}
 		if cmd.Flags().Changed("home") {
 			opts.home = env.Home
 		}

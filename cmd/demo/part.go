@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -26,9 +28,12 @@ type part struct {
 	open   bool   // a page is open
 }
 
-// parts are the four, the relay node first.
-func newParts() []*part {
-	parts := []*part{{name: relayName}}
+// newParts returns the four, the relay node first, or the members alone.
+func newParts(relay bool) []*part {
+	var parts []*part
+	if relay {
+		parts = append(parts, &part{name: relayName})
+	}
 	for _, role := range roles {
 		parts = append(parts, &part{name: role})
 	}
@@ -75,13 +80,36 @@ func (d *demo) commandLine(p *part) (program string, args []string) {
 		ui = "127.0.0.1:0"
 	}
 	if p.name != relayName {
-		return "node", []string{"--role", p.name, "--relay", d.address, "--ui", "json", "--window", ui}
+		return "node", append(d.way(), "--role", p.name, "--ui", "json", "--window", ui)
 	}
 	listen, _, _ := strings.Cut(d.address, "/p2p/")
 	if listen == "" {
 		listen = "/ip4/127.0.0.1/tcp/0"
 	}
 	return "relay", []string{"--listen", listen, "--ui", ui}
+}
+
+// way is how a member is told to reach the others. Without a relay node it looks for them on this machine only: what is a
+// demonstration does not announce itself to the network around it.
+func (d *demo) way() []string {
+	if !d.lan {
+		return []string{"--relay", d.address}
+	}
+	return []string{"--lan", d.link, "--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"}
+}
+
+// loopback returns the name of this machine's network to itself.
+func loopback() (string, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return "", fmt.Errorf("looking for this machine's networks: %w", err)
+	}
+	for _, i := range all {
+		if i.Flags&net.FlagLoopback != 0 && i.Flags&net.FlagUp != 0 {
+			return i.Name, nil
+		}
+	}
+	return "", errors.New("this machine has no loopback network")
 }
 
 // order does what a typed order says: stop, start or restart one of the four.

@@ -92,7 +92,7 @@ func (d *demo) openTabs() {
 	go func() { // the opener may take its time; it is not worth waiting for
 		for _, url := range urls {
 			if err := window.Tab(url); err != nil {
-				d.log.Info("no browser was found: open the four addresses yourself")
+				d.log.Info("no browser was found: open the addresses yourself")
 				return
 			}
 			time.Sleep(tabDistance)
@@ -109,7 +109,7 @@ func (d *demo) browserEnded() bool {
 	if s.stage == shown && d.all(func(p *part) bool { return p.opened }) {
 		return true
 	}
-	d.log.Warn("the browser ended: open the four addresses yourself")
+	d.log.Warn("the browser ended: open the addresses yourself")
 	if s.stage != shown {
 		d.present()
 	}
