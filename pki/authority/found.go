@@ -34,28 +34,25 @@ type Plan struct {
 }
 
 // Found creates a group in a home, with its CA key, a relay node, every member's keys and roster version 1, all at once or
-// not at all. Whoever can read that home then is the CA, the relay node and every member: for a demonstration, or to
+// not at all: what is left of a founding that was killed is removed by the next in that home. Whoever can read that home then is the CA, the relay node and every member: for a demonstration, or to
 // export each identity to its own machine. It returns keystore.ErrGroupExists if the home has a group of that name.
 func Found(home string, plan Plan, opts Options) (keystore.Dir, *pki.Roster, error) {
 	fail := func(err error) (keystore.Dir, *pki.Roster, error) {
 		return keystore.Dir{}, nil, fmt.Errorf("founding group %q: %w", plan.Name, err)
 	}
-	final := filepath.Join(home, plan.Name)
-	if _, err := os.Stat(final); err == nil {
-		return fail(fmt.Errorf("%w: %s", keystore.ErrGroupExists, final))
-	}
 	a, err := Create(plan.Name, opts)
 	if err != nil {
 		return fail(err)
 	}
-	if err := keystore.MakeDir(home); err != nil {
-		return fail(err)
-	}
-	temp, err := os.MkdirTemp(home, ".new-*")
+	temp, done, err := keystore.Workshop(home)
 	if err != nil {
 		return fail(err)
 	}
-	defer os.RemoveAll(temp)
+	defer done()
+	final := filepath.Join(home, plan.Name)
+	if _, err := os.Stat(final); err == nil {
+		return fail(fmt.Errorf("%w: %s", keystore.ErrGroupExists, final))
+	}
 	dir, err := keystore.CreateGroup(temp, a.Group())
 	if err != nil {
 		return fail(err)

@@ -97,6 +97,28 @@ func FindGroup(home, name string) (Dir, error) {
 	return Dir{}, fmt.Errorf("%w: %q in %s", ErrNoGroup, name, home)
 }
 
+// Workshop returns an empty folder in a home, made if need be, to put a group together in before it gets its name. It has
+// it alone until done is called, which removes the folder. What somebody left there who was killed is gone.
+func Workshop(home string) (dir string, done func(), err error) {
+	if err := MakeDir(home); err != nil {
+		return "", nil, err
+	}
+	unlock, err := lockDir(home)
+	if err != nil {
+		return "", nil, fmt.Errorf("locking the home: %w", err)
+	}
+	dir = filepath.Join(home, ".new")
+	err = os.RemoveAll(dir)
+	if err == nil {
+		err = MakeDir(dir)
+	}
+	if err != nil {
+		unlock()
+		return "", nil, fmt.Errorf("making a folder for a new group: %w", err)
+	}
+	return dir, func() { os.RemoveAll(dir); unlock() }, nil
+}
+
 // CreateGroup makes the folder of a group in a home and writes its CA certificate. It returns ErrGroupExists if a group
 // of that name is there, whichever it is.
 func CreateGroup(home string, g *pki.Group) (Dir, error) {

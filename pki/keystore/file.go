@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -30,22 +31,23 @@ func (e *OpenModeError) Error() string {
 func (e *OpenModeError) Hint() string { return fmt.Sprintf("chmod %04o %s", e.Want, e.Path) }
 
 // WriteFile replaces a file whole or not at all, with mode 0600, making its folder (0700) if need be. When it returns
-// nil, the file survives a power cut.
+// nil, the file survives a power cut. What is written beside the file until then has one name: if the process is killed
+// it stays, and the next write of the file takes it over.
 func WriteFile(path string, data []byte) (err error) {
 	dir := filepath.Dir(path)
 	if err := MakeDir(dir); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".tmp-*") // created with mode 0600
+	f, err := openTemp(filepath.Join(dir, "."+filepath.Base(path)+".tmp"))
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
 			os.Remove(f.Name())
 			err = fmt.Errorf("writing %s: %w", path, err)
 		}
+		f.Close() // which ends the lock
 	}()
 	if _, err := f.Write(data); err != nil {
 		return err
@@ -53,13 +55,48 @@ func WriteFile(path string, data []byte) (err error) {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
+	if runtime.GOOS == "windows" { // where a file that is open cannot be renamed, and there is no lock to keep
+		if err := f.Close(); err != nil {
+			return err
+		}
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// openTemp opens an empty file of that name, which nobody else writes until it is closed.
+func openTemp(name string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, fileMode)
+		if err != nil {
+			return nil, err
+		}
+		err = lock(f)
+		if err == nil && !isStill(f, name) {
+			f.Close() // whoever had the lock before has renamed it
+			continue
+		}
+		if err == nil {
+			err = errors.Join(f.Truncate(0), f.Chmod(fileMode))
+		}
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		return f, nil
+	}
+}
+
+// isStill reports whether an open file has that name.
+func isStill(f *os.File, name string) bool {
+	named, err := os.Stat(name)
+	if err != nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && os.SameFile(info, named)
 }
 
 // MakeDir makes a folder and those above it with mode 0700, where they are missing.

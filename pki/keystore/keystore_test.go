@@ -313,7 +313,7 @@ func TestWriteFileIsAtomic(t *testing.T) {
 	if err := keystore.WriteFile(filepath.Join(dir, "taken"), nil); err == nil || !strings.Contains(err.Error(), "taken") {
 		t.Errorf("over a folder: %v", err)
 	}
-	left, err := filepath.Glob(filepath.Join(dir, ".tmp-*"))
+	left, err := filepath.Glob(filepath.Join(dir, ".*.tmp"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,4 +67,52 @@ func waitForChange(t *testing.T, path string) time.Time {
 		}
 	}
 	return before
+}
+
+// TestWriteFileTakesOver finds what a killed writer left, and lets others read it besides: the next write of the
+// file takes it over, whole, closed and under its name alone.
+func TestWriteFileTakesOver(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "key.pem")
+	left := filepath.Join(dir, ".key.pem.tmp")
+	if err := os.WriteFile(left, bytes.Repeat([]byte("old secret "), 100), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := keystore.WriteFile(path, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "new" {
+		t.Errorf("the file holds %q, %v", data, err)
+	}
+	if err := keystore.CheckMode(path); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("the folder holds %v, %v", entries, err)
+	}
+}
+
+// TestWriteFileTogether has writers of one file stand in each other's way: what is there is always one writer's, whole.
+func TestWriteFileTogether(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			for range 20 {
+				if err := keystore.WriteFile(path, bytes.Repeat([]byte{byte('a' + i)}, 5000+i)); err != nil {
+					t.Error(err)
+				}
+				data, err := os.ReadFile(path)
+				if err != nil || len(data) < 5000 || bytes.Count(data, data[:1]) != 5000+int(data[0]-'a') {
+					t.Errorf("%d bytes, %v", len(data), err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("the folder holds %v, %v", entries, err)
+	}
 }

@@ -17,9 +17,25 @@ func lockFile(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
+	return func() { f.Close() }, lockOrClose(f)
+}
+
+// lockDir is lockFile for a folder that is there.
+func lockDir(path string) (unlock func(), err error) {
+	f, err := os.Open(path)
+	if err != nil {
 		return nil, err
 	}
-	return func() { f.Close() }, nil
+	return func() { f.Close() }, lockOrClose(f)
 }
+
+func lockOrClose(f *os.File) error {
+	err := lock(f)
+	if err != nil {
+		f.Close()
+	}
+	return err
+}
+
+// lock takes an exclusive lock on an open file. It ends when the file is closed.
+func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX) }
