@@ -23,11 +23,14 @@ const (
 	TypeDepositResult MessageType = 0x11 // relay node to member
 	TypeDelivery      MessageType = 0x12 // relay node to member
 	TypeDeliveryAck   MessageType = 0x13 // member to relay node
+	TypeForward       MessageType = 0x14 // relay node to relay node
+	TypeCollected     MessageType = 0x15 // relay node to relay node
 	TypeStore         MessageType = 0x20 // member to relay node
 	TypeStored        MessageType = 0x21 // relay node to member
 	TypeHeads         MessageType = 0x22 // relay node to member
 	TypeFetch         MessageType = 0x23 // member to relay node
 	TypeFetched       MessageType = 0x24 // relay node to member
+	TypeCopied        MessageType = 0x25 // relay node to relay node
 	TypePing          MessageType = 0x30 // either way
 	TypePong          MessageType = 0x31 // either way
 	TypeShareMessage  MessageType = 0x40 // member to member, on the share stream

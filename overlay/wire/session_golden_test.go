@@ -34,11 +34,15 @@ func TestHelloGolden(t *testing.T) {
 	}
 }
 
-// TestSessionGoldens: what was written on that day is still read, and still written.
+// TestSessionGoldens: what was written on those days is still read, and still written.
 func TestSessionGoldens(t *testing.T) {
-	data, err := os.ReadFile("testdata/session-2026-11-22.txt")
-	if err != nil {
-		t.Fatal(err)
+	var data []byte
+	for _, day := range []string{"2026-11-22", "2026-11-25"} { // the later one has what was added since
+		of, err := os.ReadFile("testdata/session-" + day + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = append(data, of...)
 	}
 	frozen := make(map[string][]byte)
 	for line := range strings.Lines(string(data)) {

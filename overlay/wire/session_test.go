@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -41,11 +42,14 @@ func sessionSamples() []Message {
 		&DepositResult{Seq: 9, Verdicts: []Verdict{VerdictStored, VerdictOverSenderQuota}, Database: DatabaseID(fill(0xdb, 16))},
 		&Delivery{Mails: []Mail{{From: testPeer(1), Kind: KindControl, Payload: []byte("control")}}},
 		&DeliveryAck{IDs: []MailID{MailID(fill(0xcc, 32))}},
+		&Forward{Mails: []ForwardedMail{{From: testPeer(1), To: testPeer(2), Kind: KindShare, Payload: []byte("share")}}},
+		&Collected{By: testPeer(2), IDs: []MailID{MailID(fill(0xcc, 32))}},
 		&Store{Batches: [][]byte{[]byte("batch")}},
 		&Stored{IDs: []BatchID{BatchID(fill(0xdd, 32))}, Refused: []RefusedBatch{{ID: BatchID(fill(0xee, 32)), Verdict: VerdictMalformed}}},
 		&Heads{Heads: []Head{{Prefix: Prefix(fill(0x01, 8)), Sender: 2, Start: 3, Low: 4, High: 5, Signer: Signer(fill(0x02, 32))}}, Full: true},
 		&Fetch{Seq: 6, Prefix: Prefix(fill(0x01, 8)), Sender: 2, Start: 3, From: 4, To: 5, Signer: Signer(fill(0x02, 32))},
 		&Fetched{Seq: 6, Batches: [][]byte{[]byte("batch")}, More: true},
+		&Copied{Seq: 6, Copies: []Copy{{Batch: []byte("batch"), Age: 300 * time.Second}}, More: true},
 		&Ping{Nonce: 300},
 		&Pong{Nonce: 300},
 		&ShareMessage{Items: [][]byte{[]byte("envelope")}},
@@ -215,6 +219,16 @@ func TestSessionBounds(t *testing.T) {
 		"turned fetch":         &Fetch{From: 2, To: 1},
 		"many acks":            &DeliveryAck{IDs: make([]MailID, MaxListItems+1)},
 		"many stored":          &Stored{IDs: make([]BatchID, MaxListItems+1)},
+		"no mail":              &Forward{},
+		"much mail":            &Forward{Mails: make([]ForwardedMail, MaxMailItems+1)},
+		"mail for nobody":      &Forward{Mails: []ForwardedMail{{From: testPeer(1), Kind: KindShare, Payload: []byte("x")}}},
+		"mail of no kind":      &Forward{Mails: []ForwardedMail{{From: testPeer(1), To: testPeer(2), Payload: []byte("x")}}},
+		"nothing collected":    &Collected{By: testPeer(1)},
+		"collected by nobody":  &Collected{IDs: make([]MailID, 1)},
+		"much collected":       &Collected{By: testPeer(1), IDs: make([]MailID, MaxListItems)},
+		"empty copy":           &Copied{Copies: []Copy{{}}},
+		"large copy":           &Copied{Copies: []Copy{{Batch: make([]byte, MaxBatch+1)}}},
+		"copy from the future": &Copied{Copies: []Copy{{Batch: []byte("x"), Age: -time.Second}}},
 		"no shares":            &ShareMessage{},
 		"many shares":          &ShareMessage{Items: slicesOf(MaxShareItems+1, 1)},
 		"large share":          &ShareMessage{Items: slicesOf(1, MaxShareEnvelope+1)},
