@@ -87,7 +87,7 @@ func (m *Memory) append(e Entry, now time.Time) bool {
 	if m.ids[e.ID] != nil {
 		return false
 	}
-	k := &kept{Entry: e, at: now}
+	k := &kept{Entry: e, at: e.came(now)}
 	k.Data = slices.Clone(e.Data)
 	for _, r := range runsOf(e.Signer, e.Frames) {
 		for _, s := range r.without(m.spans(r.chain)) {
@@ -208,8 +208,29 @@ func (m *Memory) Heads(ctx context.Context, since int64) ([]Head, int64, error) 
 
 // Fetch implements Store.
 func (m *Memory) Fetch(ctx context.Context, r Range, maxBytes int) ([][]byte, bool, error) {
+	p, err := m.page(ctx, r, maxBytes)
+	return p.batches(), p.more, err
+}
+
+// Copies implements Store.
+func (m *Memory) Copies(ctx context.Context, r Range, maxBytes int) ([]Copy, bool, error) {
+	p, err := m.page(ctx, r, maxBytes)
+	return p.copies, p.more, err
+}
+
+// Missing implements Store.
+func (m *Memory) Missing(ctx context.Context, r Range) ([]Range, error) {
+	if err := ctx.Err(); err != nil || r.From > r.To {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return r.parts(m.spans(r.Chain)), nil
+}
+
+func (m *Memory) page(ctx context.Context, r Range, maxBytes int) (p page, _ error) {
 	if err := ctx.Err(); err != nil {
-		return nil, false, err
+		return p, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -229,13 +250,13 @@ func (m *Memory) Fetch(ctx context.Context, r Range, maxBytes int) ([][]byte, bo
 		}
 	}
 	slices.SortFunc(hits, func(a, b found) int { return cmp.Or(cmp.Compare(a.first, b.first), a.chain.compare(b.chain)) })
-	p := page{max: maxBytes}
+	p.max = maxBytes
 	for _, h := range hits {
-		if !p.add(h.batch.seq, h.batch.Data) {
+		if !p.add(h.batch.seq, h.batch.Data, h.batch.at) {
 			break
 		}
 	}
-	return p.batches, p.more, nil
+	return p, nil
 }
 
 // Control implements Store.
@@ -254,11 +275,11 @@ func (m *Memory) Control(ctx context.Context, after int64, maxBytes int) ([][]by
 	slices.SortFunc(all, func(a, b *kept) int { return cmp.Compare(a.seq, b.seq) })
 	p := page{max: maxBytes, last: after}
 	for _, k := range all {
-		if !p.add(k.seq, k.Data) {
+		if !p.add(k.seq, k.Data, k.at) {
 			break
 		}
 	}
-	return p.batches, p.last, p.more, nil
+	return p.batches(), p.last, p.more, nil
 }
 
 // Expire implements Store.

@@ -3,27 +3,28 @@ package backlog
 import (
 	"bytes"
 	"cmp"
+	"time"
 
 	"conclave/overlay/wire"
 )
 
 // page gathers an answer of bounded size: each batch once, at least one.
 type page struct {
-	max     int
-	batches [][]byte
-	last    int64 // place of the batch that was added last
-	more    bool  // something was left out
+	max    int
+	copies []Copy
+	last   int64 // place of the batch that was added last
+	more   bool  // something was left out
 
 	size int
 	seen map[int64]bool
 }
 
 // add takes a batch in and reports whether the page goes on.
-func (p *page) add(seq int64, data []byte) bool {
+func (p *page) add(seq int64, data []byte, at time.Time) bool {
 	if p.seen[seq] {
 		return true
 	}
-	if len(p.batches) > 0 && p.size+len(data) > p.max {
+	if len(p.copies) > 0 && p.size+len(data) > p.max {
 		p.more = true
 		return false
 	}
@@ -31,10 +32,19 @@ func (p *page) add(seq int64, data []byte) bool {
 		p.seen = map[int64]bool{}
 	}
 	p.seen[seq] = true
-	p.batches = append(p.batches, bytes.Clone(data))
+	p.copies = append(p.copies, Copy{bytes.Clone(data), at})
 	p.size += len(data)
 	p.last = seq
 	return true
+}
+
+// batches returns the page without times.
+func (p *page) batches() [][]byte {
+	var all [][]byte
+	for _, c := range p.copies {
+		all = append(all, c.Data)
+	}
+	return all
 }
 
 // compare orders chains by prefix, sender, start and signer.

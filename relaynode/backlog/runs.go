@@ -2,6 +2,7 @@ package backlog
 
 import (
 	"slices"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -48,6 +49,23 @@ func spansOf(counters []uint32) []span {
 		spans = append(spans, span{n, n})
 	}
 	return spans
+}
+
+// came returns when a batch came first.
+func (e Entry) came(now time.Time) time.Time {
+	if e.At.IsZero() || e.At.After(now) {
+		return now
+	}
+	return e.At
+}
+
+// parts returns what of a range is left when the spans held are taken out.
+func (r Range) parts(held []span) []Range {
+	var left []Range
+	for _, s := range (span{r.From, r.To}).without(held) {
+		left = append(left, Range{r.Chain, s.first, s.last})
+	}
+	return left
 }
 
 // without returns what is left of s when held, which is sorted, is taken out of it.

@@ -130,33 +130,63 @@ func (s *SQLite) Heads(ctx context.Context, since int64) (heads []Head, revision
 
 // Fetch implements Store.
 func (s *SQLite) Fetch(ctx context.Context, r Range, maxBytes int) ([][]byte, bool, error) {
+	p, err := s.page(ctx, r, maxBytes)
+	return p.batches(), p.more, err
+}
+
+// Copies implements Store.
+func (s *SQLite) Copies(ctx context.Context, r Range, maxBytes int) ([]Copy, bool, error) {
+	p, err := s.page(ctx, r, maxBytes)
+	return p.copies, p.more, err
+}
+
+// Missing implements Store.
+func (s *SQLite) Missing(ctx context.Context, r Range) (left []Range, err error) {
+	if r.From > r.To {
+		return nil, ctx.Err()
+	}
+	err = s.run(ctx, s.db.Read, "comparing the backlog", func(tx *durable.Tx, st *state) error {
+		var holds []span
+		if h, known := st.chains[r.Chain]; known {
+			var err error
+			if holds, err = (&writer{tx: tx, state: st}).overlaps(h.id, span{r.From, r.To}); err != nil {
+				return err
+			}
+		}
+		left = r.parts(holds)
+		return nil
+	})
+	return left, err
+}
+
+func (s *SQLite) page(ctx context.Context, r Range, maxBytes int) (page, error) {
 	p := page{max: maxBytes}
 	err := s.gather(ctx, &p, `
-		SELECT b.seq, b.data FROM backlog_chain c JOIN backlog_signer g ON g.signer = c.signer
+		SELECT b.seq, b.data, b.at FROM backlog_chain c JOIN backlog_signer g ON g.signer = c.signer
 			JOIN backlog_run r ON r.chain = c.chain JOIN backlog_batch b ON b.seq = r.seq
 		WHERE c.prefix = ?1 AND c.sender = ?2 AND c.start = ?3 AND (g.id = ?4 OR ?4 = x'')
 			AND r.first BETWEEN coalesce((SELECT max(first) FROM backlog_run WHERE chain = c.chain AND first <= ?5), ?5) AND ?6
 			AND r.last >= ?5 AND ?6 >= ?5
 		ORDER BY r.first, g.id`,
 		r.Prefix[:], r.Sender, r.Start, []byte(r.Signer), r.From, r.To)
-	return p.batches, p.more, err
+	return p, err
 }
 
 // Control implements Store.
 func (s *SQLite) Control(ctx context.Context, after int64, maxBytes int) ([][]byte, int64, bool, error) {
 	p := page{max: maxBytes, last: after}
-	err := s.gather(ctx, &p, "SELECT seq, data FROM backlog_batch WHERE control = 1 AND seq > ? ORDER BY seq", after)
-	return p.batches, p.last, p.more, err
+	err := s.gather(ctx, &p, "SELECT seq, data, at FROM backlog_batch WHERE control = 1 AND seq > ? ORDER BY seq", after)
+	return p.batches(), p.last, p.more, err
 }
 
-// gather runs a query for (seq, data) until the page is full.
+// gather runs a query for (seq, data, at) until the page is full.
 func (s *SQLite) gather(ctx context.Context, p *page, query string, args ...any) error {
 	return s.run(ctx, s.db.Read, "reading the backlog", func(tx *durable.Tx, _ *state) error {
 		for row, err := range tx.Rows(query, args...) {
 			if err != nil {
 				return err
 			}
-			if !p.add(row.Int64(0), row.Blob(1)) {
+			if !p.add(row.Int64(0), row.Blob(1), time.UnixMilli(row.Int64(2))) {
 				return nil
 			}
 		}

@@ -23,6 +23,14 @@ type Entry struct {
 	Data []byte
 	// Frames are the headers of its frames; none for a control batch.
 	Frames []wire.FrameHeader
+	// At is when it came first, if it is a copy of another relay node's. Zero: now. It ages from then.
+	At time.Time
+}
+
+// Copy is a batch of the log and when it came.
+type Copy struct {
+	Data []byte
+	At   time.Time
 }
 
 // Chain names a sender's frames of one process start in one session, as one signer sent them.
@@ -69,6 +77,12 @@ type Store interface {
 	// Fetch returns the batches that hold a frame of the range, in the order of their counters, at most maxBytes of
 	// them but always one. More says that the answer was cut short.
 	Fetch(ctx context.Context, r Range, maxBytes int) (batches [][]byte, more bool, err error)
+
+	// Copies is Fetch with the time at which each batch came.
+	Copies(ctx context.Context, r Range, maxBytes int) (copies []Copy, more bool, err error)
+
+	// Missing returns the parts of a range, which names a signer, of which the log holds nothing.
+	Missing(ctx context.Context, r Range) ([]Range, error)
 
 	// Control returns control batches in the order in which they came, from after the given place, at most maxBytes
 	// but always one, and the place up to which they were returned. More says that the answer was cut short. Places are

@@ -27,7 +27,7 @@ func (w *writer) append(e Entry, runs []run, now time.Time) (bool, error) {
 	}
 	seq := w.last + 1
 	if err := w.tx.Exec("INSERT INTO backlog_batch (seq, id, signer, control, size, at, data) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-		seq, e.ID[:], signer, len(e.Frames) == 0, len(e.Data), now.UnixMilli(), e.Data); err != nil || w.tx.Changes() == 0 {
+		seq, e.ID[:], signer, len(e.Frames) == 0, len(e.Data), e.came(now).UnixMilli(), e.Data); err != nil || w.tx.Changes() == 0 {
 		return false, err
 	}
 	w.last = seq

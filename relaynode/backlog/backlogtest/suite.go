@@ -41,7 +41,7 @@ func Run(t *testing.T, open Open) {
 		"Fetch": testFetch, "Idempotent": testIdempotent, "Overlap": testOverlap, "Heads": testHeads, "Deltas": testDeltas,
 		"Signers": testSigners, "Control": testControl, "Paging": testPaging, "Age": testAge, "Bytes": testBytes,
 		"Batches": testBatches, "Flood": testFlood, "Chains": testChains, "Extremes": testExtremes, "Refused": testRefused,
-		"Copies": testCopies, "Concurrent": testConcurrent,
+		"Copies": testCopies, "Concurrent": testConcurrent, "Missing": testMissing, "Ages": testAges,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
