@@ -12,6 +12,8 @@ import (
 const (
 	// SessionProtocol is the stream between a member and a relay node: handshake, mailbox, backlog.
 	SessionProtocol protocol.ID = "/conclave/session/1.0.0"
+	// PeerProtocol is the stream between two relay nodes of a group: handshake, presence, forwarded mail, backlog.
+	PeerProtocol protocol.ID = "/conclave/peer/1.0.0"
 	// ShareProtocol is the stream on which a member hands share envelopes to another.
 	ShareProtocol protocol.ID = "/conclave/share/1.0.0"
 	// BacklogProtocol is the stream on which a member asks another for batches that it missed.

@@ -63,6 +63,9 @@ type Config struct {
 	AttachRoster bool
 	// Database is the relay node's database, told in its reply. Not used by a member.
 	Database wire.DatabaseID
+	// Peering is set when both sides are relay nodes, on overlay.PeerProtocol: signatures have labels of their own, both
+	// certificates are relay nodes', and the messages are those between relay nodes.
+	Peering bool
 	// Timeout bounds the handshake. Default HandshakeTimeout.
 	Timeout time.Duration
 	// Ping and Silence override PingInterval and SilenceTimeout.
@@ -75,6 +78,7 @@ type Config struct {
 // works without them. Nothing else may set a field.
 type Defences struct {
 	NoPeers     bool // sign and check nothing about which peers talk, and take any peer's certificate
+	NoKind      bool // take a member's certificate for a relay node's, and the other way round
 	NoNonces    bool // take a nonce that was seen before
 	NoClock     bool // take any time
 	NoFinish    bool // take any finish

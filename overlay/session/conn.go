@@ -49,7 +49,7 @@ type Conn struct {
 	writes  atomic.Uint64 // calls of Write
 }
 
-// What each side accepts after the handshake.
+// What is accepted after the handshake, by whom it comes from.
 var (
 	fromMember = []wire.MessageType{
 		wire.TypeRefusal, wire.TypeRosterUpdate, wire.TypeDeposit, wire.TypeDeliveryAck, wire.TypeStore, wire.TypeFetch,
@@ -58,6 +58,10 @@ var (
 	fromRelay = []wire.MessageType{
 		wire.TypeRefusal, wire.TypeRosterUpdate, wire.TypePresence, wire.TypeDepositResult, wire.TypeDelivery,
 		wire.TypeStored, wire.TypeHeads, wire.TypeFetched, wire.TypePing, wire.TypePong,
+	}
+	betweenRelays = []wire.MessageType{
+		wire.TypeRefusal, wire.TypeRosterUpdate, wire.TypePresence, wire.TypeForward, wire.TypeCollected, wire.TypeHeads,
+		wire.TypeFetch, wire.TypeCopied, wire.TypePing, wire.TypePong,
 	}
 )
 
@@ -72,7 +76,10 @@ func (h *handshake) connection(cert *pki.Certificate, rosterVersion uint64, data
 		done: make(chan struct{}), room: make(chan struct{}), born: time.Now(),
 	}
 	c.pulse.begin(h.Silence)
-	if cert.Kind == pki.KindRelay {
+	switch {
+	case h.Peering:
+		c.accept = betweenRelays
+	case cert.Kind == pki.KindRelay:
 		c.accept = fromRelay
 	}
 	c.mu.Lock()

@@ -18,12 +18,29 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// One domain for each signature of the handshake; it names the direction too.
-const (
-	domainHello  = "conclave session hello v1"  // member to relay node
-	domainReply  = "conclave session reply v1"  // relay node to member
-	domainFinish = "conclave session finish v1" // member to relay node
+// domains are the labels of a handshake's signatures. Each names the direction too: hello and finish are the opener's.
+type domains struct{ hello, reply, finish string }
+
+var (
+	withMember = domains{"conclave session hello v1", "conclave session reply v1", "conclave session finish v1"}
+	withRelay  = domains{"conclave peer hello v1", "conclave peer reply v1", "conclave peer finish v1"}
 )
+
+// domains returns the labels for the kind of session.
+func (c *Config) domains() domains {
+	if c.Peering {
+		return withRelay
+	}
+	return withMember
+}
+
+// openerKind is whose certificate the side has to have that opens the stream; the other side is a relay node always.
+func (c *Config) openerKind() pki.Kind {
+	if c.Peering {
+		return pki.KindRelay
+	}
+	return pki.KindMember
+}
 
 // handshake is one run of the protocol on one stream.
 type handshake struct {
@@ -158,7 +175,7 @@ func (h *handshake) checkCertificate(der []byte, kind pki.Kind) (*pki.Certificat
 		}
 	}
 	c, err := h.Roster().Verify(h.Group, der, holder, h.Now())
-	if err == nil && c.Kind != kind {
+	if err == nil && c.Kind != kind && !h.Defences.NoKind {
 		err = fmt.Errorf("it is that of a %s", c.Kind)
 	}
 	if err != nil {
@@ -215,7 +232,7 @@ func (h *handshake) initiate() (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	finish := signed{domain: domainFinish, member: h.local, relay: h.remote, nonceM: mine, nonceR: reply.Nonce, database: reply.Database}
+	finish := signed{domain: h.domains().finish, member: h.local, relay: h.remote, nonceM: mine, nonceR: reply.Nonce, database: reply.Database}
 	if err := h.send(&wire.Finish{Signature: h.sign(finish)}); err != nil {
 		return nil, err
 	}
@@ -230,7 +247,7 @@ func (h *handshake) hello(mine wire.Nonce) *wire.Hello {
 	if h.AttachRoster {
 		hello.Roster = roster.Envelope
 	}
-	hello.Signature = h.sign(signed{domain: domainHello, member: h.local, relay: h.remote, time: hello.TimeMs, nonceM: mine})
+	hello.Signature = h.sign(signed{domain: h.domains().hello, member: h.local, relay: h.remote, time: hello.TimeMs, nonceM: mine})
 	return hello
 }
 
@@ -240,7 +257,7 @@ func (h *handshake) checkReply(mine wire.Nonce, r *wire.HelloReply) (*pki.Certif
 	if r.Protocol != wire.SessionVersion {
 		return nil, ErrVersion
 	}
-	v := signed{domain: domainReply, member: h.local, relay: h.remote, time: r.TimeMs, nonceM: mine, nonceR: r.Nonce, database: r.Database}
+	v := signed{domain: h.domains().reply, member: h.local, relay: h.remote, time: r.TimeMs, nonceM: mine, nonceR: r.Nonce, database: r.Database}
 	if err := h.verify(v, r.Signature, r.Certificate); err != nil && !h.Defences.NoSignature {
 		return nil, err
 	}
@@ -299,7 +316,7 @@ func (h *handshake) accept() (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := signed{domain: domainFinish, member: h.remote, relay: h.local, nonceM: hello.Nonce, nonceR: mine, database: h.Database}
+	v := signed{domain: h.domains().finish, member: h.remote, relay: h.local, nonceM: hello.Nonce, nonceR: mine, database: h.Database}
 	if err := h.verify(v, m.(*wire.Finish).Signature, hello.Certificate); err != nil && !h.Defences.NoFinish {
 		return nil, err
 	}
@@ -316,14 +333,14 @@ func (h *handshake) checkHello(m *wire.Hello) (*pki.Certificate, error) {
 	if m.Protocol != wire.SessionVersion {
 		return nil, ErrVersion
 	}
-	v := signed{domain: domainHello, member: h.remote, relay: h.local, time: m.TimeMs, nonceM: m.Nonce}
+	v := signed{domain: h.domains().hello, member: h.remote, relay: h.local, time: m.TimeMs, nonceM: m.Nonce}
 	if err := h.verify(v, m.Signature, m.Certificate); err != nil && !h.Defences.NoSignature {
 		return nil, err
 	}
 	if err := h.checkTime(m.TimeMs); err != nil {
 		return nil, err
 	}
-	cert, err := h.checkCertificate(m.Certificate, pki.KindMember)
+	cert, err := h.checkCertificate(m.Certificate, h.openerKind())
 	if err != nil {
 		return nil, err
 	}
@@ -340,7 +357,7 @@ func (h *handshake) reply(hello *wire.Hello, mine wire.Nonce) *wire.HelloReply {
 		r.Roster = roster.Envelope
 	}
 	r.Signature = h.sign(signed{
-		domain: domainReply, member: h.remote, relay: h.local, time: r.TimeMs, nonceM: hello.Nonce, nonceR: mine, database: h.Database,
+		domain: h.domains().reply, member: h.remote, relay: h.local, time: r.TimeMs, nonceM: hello.Nonce, nonceR: mine, database: h.Database,
 	})
 	return r
 }

@@ -50,15 +50,15 @@ func TestSignedBytes(t *testing.T) {
 		want  string
 	}{
 		"hello": {
-			signed{domain: domainHello, member: m, relay: r, time: now, nonceM: nonceM},
+			signed{domain: withMember.hello, member: m, relay: r, time: now, nonceM: nonceM},
 			hex.EncodeToString([]byte("conclave session hello v1")) + groupHex + memberHex + relayHex + "00000001" + timeHex + nonceMHex + noneHex + noneHex[:32],
 		},
 		"reply": {
-			signed{domain: domainReply, member: m, relay: r, time: now, nonceM: nonceM, nonceR: nonceR, database: db},
+			signed{domain: withMember.reply, member: m, relay: r, time: now, nonceM: nonceM, nonceR: nonceR, database: db},
 			hex.EncodeToString([]byte("conclave session reply v1")) + groupHex + memberHex + relayHex + "00000001" + timeHex + nonceMHex + nonceRHex + dbHex,
 		},
 		"finish": {
-			signed{domain: domainFinish, member: m, relay: r, nonceM: nonceM, nonceR: nonceR, database: db},
+			signed{domain: withMember.finish, member: m, relay: r, nonceM: nonceM, nonceR: nonceR, database: db},
 			hex.EncodeToString([]byte("conclave session finish v1")) + groupHex + memberHex + relayHex + "00000001" + "0000000000000000" + nonceMHex + nonceRHex + dbHex,
 		},
 	} {
@@ -68,7 +68,7 @@ func TestSignedBytes(t *testing.T) {
 	}
 	const signature = "1cae75464584cfb5400ca7d4373b0699a08a7275558c32003ec112dcc0845a48" +
 		"a9b7681c90ebce3f22f31a675c4237487b89fc06be646b8bb72a0428ae7c1502"
-	if got := hex.EncodeToString(h.sign(signed{domain: domainHello, member: m, relay: r, time: now, nonceM: nonceM})); got != signature {
+	if got := hex.EncodeToString(h.sign(signed{domain: withMember.hello, member: m, relay: r, time: now, nonceM: nonceM})); got != signature {
 		t.Errorf("signature %s, want %s", got, signature)
 	}
 }
