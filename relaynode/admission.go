@@ -9,8 +9,9 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// acl decides who may reserve and connect through the relay node: members of the roster, at both ends. A hostile member
-// gains nothing here that the roster does not give it; a stranger gets nothing.
+// acl decides who may reserve and connect through the relay node: peers of the roster, at both ends. A hostile member
+// gains nothing here that the roster does not give it; a stranger gets nothing. Another relay node may be reached through
+// this one, by members and by relay nodes; it has no business with members over a circuit.
 type acl struct{ n *Node }
 
 // AllowReserve implements relay.ACLFilter.
@@ -25,7 +26,10 @@ func (a acl) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
 
 // AllowConnect implements relay.ACLFilter.
 func (a acl) AllowConnect(from peer.ID, _ ma.Multiaddr, to peer.ID) bool {
-	if a.n.cfg.defences.noCircuitACL || a.n.rosters.admits(from) && a.n.rosters.admits(to) {
+	roster := a.n.rosters.current()
+	_, _, member := roster.MemberByPeer(from)
+	_, relay := roster.Relay(to)
+	if a.n.cfg.defences.noCircuitACL || roster.Admits(from) && roster.Admits(to) && (member || relay) {
 		return true
 	}
 	a.n.refused(from, "connect", denyConnect)
@@ -110,7 +114,7 @@ func (d *doorkeeper) judge(c network.Conn) {
 	switch {
 	case !d.n.rosters.admits(p):
 		reason = closeUnadmitted
-	case !d.n.table.online(p):
+	case !d.n.table.online(p) && d.n.peering.get(p) == nil:
 		reason = closeSilent
 	default:
 		return

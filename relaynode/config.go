@@ -3,8 +3,10 @@ package relaynode
 import (
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"conclave/overlay"
@@ -13,6 +15,7 @@ import (
 	"conclave/relaynode/backlog"
 	"conclave/relaynode/mailbox"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -43,6 +46,11 @@ type Config struct {
 	Announce []ma.Multiaddr
 	// LAN announces the relay node on the local network, so that members there need not know its address. Nil does not.
 	LAN *LAN
+	// Peers are addresses of other relay nodes of the group, beside those in the roster. Each ends in /p2p/<peer ID>.
+	Peers []ma.Multiaddr
+	// Via are addresses of relay nodes through which this one is to be reached, because it sits behind NAT. Each ends in
+	// /p2p/<peer ID>. This node keeps a circuit slot there.
+	Via []ma.Multiaddr
 	// StatePath is the file with the mailbox and the backlog. Empty keeps both in memory: mail does not survive the
 	// process, which is for tests.
 	StatePath string
@@ -75,6 +83,7 @@ type defences struct {
 	noRevocation     bool // who left the roster stays connected
 	noMailOwner      bool // an acknowledgement deletes anybody's mail
 	keepOldConns     bool // connections that a member had before stay when it comes back over another
+	noForwardCheck   bool // another relay node's word deletes mail that was never handed to it
 	fieldIsIdentity  bool // a session's peer is the one that its certificate names, not the one that was proven
 
 	topic   overlay.TopicDefences
@@ -160,6 +169,11 @@ func (c Config) validate() (Config, error) {
 		return c, errors.New("a relay node needs its certificate")
 	case len(c.Listen) == 0:
 		return c, errors.New("a relay node needs at least one address to listen on")
+	}
+	for _, a := range append(slices.Clone(c.Peers), c.Via...) {
+		if transport, id := peer.SplitAddr(a); transport == nil || id == "" {
+			return c, fmt.Errorf("the relay node's address %s does not end in /p2p/<peer ID>", a)
+		}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -84,6 +84,40 @@ type BatchesStored struct {
 	Bytes int
 }
 
+// RelayLinked says that there is a session with another relay node of the group.
+type RelayLinked struct {
+	Time time.Time
+	Name wire.Role
+	Peer peer.ID
+}
+
+// RelayGone says that the session with another relay node ended.
+type RelayGone struct {
+	Time   time.Time
+	Name   wire.Role
+	Peer   peer.ID
+	Reason string // plain English, for people
+}
+
+// MailForwarded says that mail went to the relay node where its recipient is. It stays here until that one acknowledges.
+type MailForwarded struct {
+	Time  time.Time
+	To    wire.Role
+	Relay wire.Role
+	Count int
+}
+
+// BatchesCopied says that batches that were missing here came from another relay node and are durable.
+type BatchesCopied struct {
+	Time  time.Time
+	From  wire.Role
+	Count int
+}
+
+func (RelayLinked) event()      {}
+func (RelayGone) event()        {}
+func (MailForwarded) event()    {}
+func (BatchesCopied) event()    {}
 func (MemberOnline) event()     {}
 func (MemberOffline) event()    {}
 func (ConnectionClosed) event() {}

@@ -27,7 +27,7 @@ func (m *member) handle(ctx context.Context, msg wire.Message) verdict {
 	case *wire.Fetch:
 		return m.fetch(ctx, msg)
 	case *wire.RosterUpdate:
-		return m.rosterUpdate(msg)
+		return m.n.offeredRoster(msg, string(m.role))
 	case *wire.Ping:
 		return verdict{reply: &wire.Pong{Nonce: msg.Nonce}}
 	case *wire.Pong, *wire.Refusal:
@@ -79,14 +79,14 @@ func requestName(msg wire.Message) string {
 	return fmt.Sprintf("message 0x%02x", byte(msg.Type()))
 }
 
-// rosterUpdate takes a newer roster from a member. An older one is answered with the newer: that member needs it.
-func (m *member) rosterUpdate(msg *wire.RosterUpdate) verdict {
-	err := m.n.takeRoster(msg.Envelope, string(m.role))
+// offeredRoster takes a newer roster from whoever has it. An older one is answered with the newer: that one needs it.
+func (n *Node) offeredRoster(msg *wire.RosterUpdate, from string) verdict {
+	err := n.takeRoster(msg.Envelope, from)
 	if err == nil {
 		return verdict{}
 	}
 	if isOlder(err) {
-		return verdict{reply: &wire.RosterUpdate{Envelope: m.n.rosters.current().Envelope}}
+		return verdict{reply: &wire.RosterUpdate{Envelope: n.rosters.current().Envelope}}
 	}
 	return verdict{code: wire.RefusedMalformed, text: "that roster is not acceptable", reason: err}
 }

@@ -36,8 +36,11 @@ func TestMain(m *testing.M) {
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // relayConfig is the configuration of a test's relay node: one TCP port on loopback, everything in memory.
-func relayConfig(g *pkitest.Group) Config {
-	id := g.Relay(0)
+func relayConfig(g *pkitest.Group) Config { return relayConfigOf(g, 0) }
+
+// relayConfigOf is the same for one of several relay nodes.
+func relayConfigOf(g *pkitest.Group, i int) Config {
+	id := g.Relay(i)
 	return Config{
 		Group: g.Group, Certificate: id.Cert.DER, Identity: id.Identity, Roster: g.Roster,
 		Listen: []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")}, Log: quiet(),

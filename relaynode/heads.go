@@ -51,7 +51,7 @@ func (r *headReader) since(ctx context.Context, revision int64) ([]wire.Head, in
 	return last, to, nil
 }
 
-// pushHeads tells the members, at most every Limits.Heads, that the backlog changed. It waits before it tells, not
+// pushHeads tells the members and the other relay nodes, at most every Limits.Heads, that the backlog changed. It waits before it tells, not
 // after: what has just been stored is on its way over the topic, and a member that is told too early fetches in vain.
 func (n *Node) pushHeads(ctx context.Context) error {
 	for {
@@ -68,14 +68,21 @@ func (n *Node) pushHeads(ctx context.Context) error {
 		for _, m := range n.table.all() {
 			m.news.set(newsHeads)
 		}
+		for _, l := range n.peering.all() {
+			l.news.set(newsHeads)
+		}
 	}
 }
 
-// pushPresence tells the members who is online, the first change at once and further ones together.
+// pushPresence tells the members who is online, and the other relay nodes who is online here, the first change at once and
+// further ones together.
 func (n *Node) pushPresence(ctx context.Context) error {
 	pace(ctx, n.presence, n.cfg.Limits.Presence, func() {
 		for _, m := range n.table.all() {
 			m.news.set(newsPresence)
+		}
+		for _, l := range n.peering.all() {
+			l.news.set(newsPresence)
 		}
 	})
 	return nil

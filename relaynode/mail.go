@@ -62,9 +62,14 @@ func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
 			n.bus.publish(Refused{Time: n.cfg.Now(), Peer: m.peer, Role: m.role, What: "deposit", Reason: v.String()})
 			continue
 		}
-		if r := n.table.get(to); r != nil && !woken[to] {
-			woken[to] = true
+		if woken[to] {
+			continue
+		}
+		woken[to] = true
+		if r := n.table.get(to); r != nil {
 			r.news.set(newsMail)
+		} else {
+			n.forwarder.wake(to)
 		}
 	}
 }
@@ -83,6 +88,7 @@ func (m *member) acknowledge(ctx context.Context, msg *wire.DeliveryAck) verdict
 			return verdict{code: wire.RefusedFailed, text: "the mailbox failed", reason: err}
 		}
 	}
+	m.collectForeign(msg.IDs)
 	if m.mail.acknowledged(msg.IDs) {
 		m.news.set(newsMail)
 	}

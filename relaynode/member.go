@@ -36,6 +36,8 @@ type member struct {
 	news  *news
 	mail  *mailWindow
 	quiet atomic.Bool // nothing came from it for a while
+
+	foreign foreign
 }
 
 // serveSession is the handler of one session stream, from the handshake to the end.
@@ -185,5 +187,6 @@ func (n *Node) offline(m *member, cause error) {
 	n.log.Info("member offline", "role", m.role, "peer", m.peer, "reason", reason)
 	n.bus.publish(MemberOffline{Time: n.cfg.Now(), Role: m.role, Peer: m.peer, Reason: reason})
 	n.presence.ring()
+	n.forwarder.wake(m.peer) // it may be at another relay node
 	n.door.watchPeer(m.peer)
 }

@@ -34,6 +34,7 @@ type Node struct {
 	host      host.Host
 	topic     *overlay.TopicHandle
 	sessions  *overlay.StreamServer
+	peers     *overlay.StreamServer // of other relay nodes
 	handshake session.Config
 	db        *durable.DB // nil: everything is in memory
 	mail      mailbox.Store
@@ -41,6 +42,8 @@ type Node struct {
 	heads     *headReader
 	rosters   *rosters
 	table     *table
+	peering   *peering
+	forwarder *forwarder
 	rates     *ratebook
 	door      *doorkeeper
 	count     *counters
@@ -78,7 +81,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.bus = newBus(n.count)
 	n.sight, n.circuits, n.started = newSight(cfg.Inspect), newCircuits(), cfg.Now()
-	n.door = newDoorkeeper(n)
+	n.door, n.peering, n.forwarder = newDoorkeeper(n), newPeering(n), newForwarder(n)
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the relay node: %w", err), n.Close())
@@ -99,6 +102,7 @@ func (n *Node) open() error {
 		return err
 	}
 	n.openSessions()
+	n.peers = n.peering.open()
 	n.warnExpiry(n.rosters.current())
 	return nil
 }
@@ -135,14 +139,14 @@ func (n *Node) mailLimits() mailbox.Limits {
 // growth is how many peers more than today's the limits have room for, so that a roster may grow while we run.
 const growth = 16
 
-func (n *Node) peers() int {
+func (n *Node) size() int {
 	r := n.rosters.current()
 	return len(r.Members) + len(r.Relays) + growth
 }
 
 func (n *Node) openHost() error {
 	h, err := overlay.NewHost(overlay.HostConfig{
-		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Peers: n.peers(),
+		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Peers: n.size(),
 		Relay: &overlay.RelayConfig{ACL: acl{n}, Tracer: n.circuits}, Registerer: n.cfg.Registerer, Log: n.log,
 		ListenUDP: n.cfg.ListenUDP,
 	})
@@ -164,7 +168,7 @@ func (n *Node) openTopic() error {
 		admit = func(peer.ID) bool { return true }
 	}
 	topic, err := overlay.JoinTopic(n.ctx, n.host, overlay.TopicConfig{
-		Group: n.cfg.Group.ID, Hub: true, Members: n.peers(), Admit: admit, Validate: n.validate, Deliver: n.deliver,
+		Group: n.cfg.Group.ID, Hub: true, Members: n.size(), Admit: admit, Validate: n.validate, Deliver: n.deliver,
 		Rate: n.cfg.Limits.Topic, Log: n.log, Defences: n.cfg.defences.topic,
 	})
 	if err != nil {
@@ -185,7 +189,7 @@ func (n *Node) openSessions() {
 		OfferRoster: func(envelope []byte) error { return n.takeRoster(envelope, "hello") },
 	}
 	limits := overlay.StreamLimits{
-		Service: sessionService, Memory: wire.MaxSessionMessage, Deadline: n.cfg.Limits.Admission, Streams: 4 * n.peers(),
+		Service: sessionService, Memory: wire.MaxSessionMessage, Deadline: n.cfg.Limits.Admission, Streams: 4 * n.size(),
 	}
 	n.sessions = overlay.HandleStream(n.host, overlay.SessionProtocol, limits, n.serveSession, n.log)
 }
@@ -209,7 +213,10 @@ func (n *Node) loop(ctx context.Context) error {
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.watchQuiet, n.announce} {
+	parts := []func(context.Context) error{
+		n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.watchQuiet, n.announce, n.peering.run, n.forwarder.run,
+	}
+	for _, part := range parts {
 		group.Go(func() error { return part(ctx) })
 	}
 	return group.Wait()
@@ -228,6 +235,9 @@ func (n *Node) Close() error {
 
 func (n *Node) close() error {
 	var errs []error
+	if n.peers != nil {
+		n.peers.Close()
+	}
 	if n.sessions != nil {
 		n.sessions.Close()
 	}

@@ -30,7 +30,15 @@ type ratebook struct {
 
 func newRatebook(l Limits) *ratebook { return &ratebook{limits: l, of: make(map[peer.ID]*rates)} }
 
-func (b *ratebook) get(p peer.ID) *rates {
+// peerRequests is how many times a member's requests another relay node may make: it passes on those of many. Arbitrary.
+const peerRequests = 10
+
+func (b *ratebook) get(p peer.ID) *rates { return b.scaled(p, 1) }
+
+// peer returns the rates of another relay node.
+func (b *ratebook) peer(p peer.ID) *rates { return b.scaled(p, peerRequests) }
+
+func (b *ratebook) scaled(p peer.ID, requests float64) *rates {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.of[p]
@@ -39,7 +47,7 @@ func (b *ratebook) get(p peer.ID) *rates {
 			return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond*burstSeconds)))
 		}
 		r = &rates{
-			requests: per(b.limits.Requests, 10),
+			requests: per(b.limits.Requests*requests, 10),
 			bytes:    per(b.limits.Bytes, 8),
 			fetches:  per(b.limits.Fetches, 8),
 		}

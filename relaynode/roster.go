@@ -127,6 +127,10 @@ func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
 	for _, m := range n.table.all() {
 		m.news.set(newsRoster)
 	}
+	for _, l := range n.peering.all() {
+		l.news.set(newsRoster)
+	}
+	n.peering.roster.ring()
 	n.rates.keep(next.Admits)
 	n.sweep.ring()
 }

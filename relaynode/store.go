@@ -131,17 +131,10 @@ const fetchBytes = wire.MaxSessionMessage / 2
 
 // fetch answers with batches that hold a range of counters.
 func (m *member) fetch(ctx context.Context, msg *wire.Fetch) verdict {
-	if msg.From > msg.To {
-		return verdict{code: wire.RefusedMalformed, text: "the range is empty"}
+	r, v := rangeOf(ctx, msg, m.rates)
+	if v.code != 0 {
+		return v
 	}
-	if !patiently(ctx, m.rates.fetches, 1) {
-		return verdict{code: wire.RefusedLimit, text: "too many bytes fetched"}
-	}
-	signer, err := wire.PeerIDOf(msg.Signer[:])
-	if err != nil {
-		return verdict{code: wire.RefusedMalformed, text: "that is no signer"}
-	}
-	r := backlog.Range{Chain: backlog.Chain{Prefix: msg.Prefix, Sender: msg.Sender, Start: msg.Start, Signer: signer}, From: msg.From, To: msg.To}
 	batches, more, err := m.n.backlog.Fetch(ctx, r, fetchBytes)
 	if err != nil {
 		return verdict{code: wire.RefusedFailed, text: "the backlog failed", reason: err}

@@ -124,14 +124,11 @@ func (m *member) tellAll(ctx context.Context, bits newsBits, stored []wire.Batch
 		}
 		stored = stored[k:]
 	}
-	if current := m.n.rosters.current(); current.Version > at.roster {
-		at.roster = current.Version
-		if err := m.send(ctx, &wire.RosterUpdate{Envelope: current.Envelope}); err != nil {
-			return err
-		}
+	if err := m.n.tellRoster(ctx, m.send, at); err != nil {
+		return err
 	}
 	if bits&newsPresence != 0 {
-		if err := m.send(ctx, &wire.Presence{Online: m.n.table.present()}); err != nil {
+		if err := m.send(ctx, &wire.Presence{Online: m.n.present()}); err != nil {
 			return err
 		}
 	}
@@ -141,14 +138,27 @@ func (m *member) tellAll(ctx context.Context, bits newsBits, stored []wire.Batch
 		}
 	}
 	if bits&newsHeads != 0 {
-		return m.tellHeads(ctx, at)
+		return m.n.tellHeads(ctx, m.send, at)
 	}
 	return nil
 }
 
-// tellHeads writes what changed in the backlog since the member was told last; all of it the first time.
-func (m *member) tellHeads(ctx context.Context, at *told) error {
-	heads, revision, err := m.n.heads.since(ctx, at.revision)
+// sending is a session's way to write one message.
+type sending func(context.Context, wire.Message) error
+
+// tellRoster writes the roster if the other side has an older one.
+func (n *Node) tellRoster(ctx context.Context, send sending, at *told) error {
+	current := n.rosters.current()
+	if current.Version <= at.roster {
+		return nil
+	}
+	at.roster = current.Version
+	return send(ctx, &wire.RosterUpdate{Envelope: current.Envelope})
+}
+
+// tellHeads writes what changed in the backlog since the other side was told last; all of it the first time.
+func (n *Node) tellHeads(ctx context.Context, send sending, at *told) error {
+	heads, revision, err := n.heads.since(ctx, at.revision)
 	if err != nil {
 		return fmt.Errorf("reading the backlog's heads: %w", err)
 	}
@@ -156,7 +166,7 @@ func (m *member) tellHeads(ctx context.Context, at *told) error {
 	at.revision = revision
 	for full || len(heads) > 0 {
 		k := min(len(heads), wire.MaxListItems)
-		if err := m.send(ctx, &wire.Heads{Heads: heads[:k:k], Full: full}); err != nil {
+		if err := send(ctx, &wire.Heads{Heads: heads[:k:k], Full: full}); err != nil {
 			return err
 		}
 		heads, full = heads[k:], false
