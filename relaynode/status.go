@@ -9,6 +9,7 @@ import (
 
 	"conclave/overlay"
 	"conclave/overlay/wire"
+	"conclave/pki"
 	"conclave/relaynode/backlog"
 	"conclave/relaynode/mailbox"
 
@@ -26,6 +27,7 @@ type Status struct {
 	RosterVersion uint64
 	RosterExpires time.Time
 	Members       []MemberStatus // in role order
+	Relays        []RelayStatus  // the group's other relay nodes, in name order
 	Started       time.Time
 	Connections   int // peers connected, strangers included
 	TopicPeers    int // peers in the topic
@@ -47,6 +49,16 @@ type MemberStatus struct {
 	Circuits  int  // ends of circuits that it holds now
 }
 
+// RelayStatus is another relay node of the roster.
+type RelayStatus struct {
+	Name      wire.Role
+	Peer      peer.ID
+	Connected []string // remote addresses of its connections
+	Linked    bool     // there is a session with it
+	Since     time.Time
+	Members   []wire.Role // who is there, as it says
+}
+
 // Status returns what the relay node knows about itself.
 func (n *Node) Status(ctx context.Context) (Status, error) {
 	roster := n.rosters.current()
@@ -65,6 +77,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		n.follow(&status, inTopic)
 		s.Members = append(s.Members, status)
 	}
+	s.Relays = n.otherRelays(roster)
 	var err error
 	if s.Mailbox, err = n.mail.Stats(ctx); err != nil {
 		return s, fmt.Errorf("reading the mailbox: %w", err)
@@ -88,11 +101,34 @@ func (n *Node) follow(s *MemberStatus, inTopic []peer.ID) {
 	s.Reserved, s.Circuits = n.circuits.has(s.Peer), ends(conns)
 }
 
+// otherRelays tells how it stands with the other relay nodes.
+func (n *Node) otherRelays(roster *pki.Roster) []RelayStatus {
+	var all []RelayStatus
+	for _, r := range roster.Relays {
+		if r.Peer == n.host.ID() {
+			continue
+		}
+		s := RelayStatus{Name: r.Role, Peer: r.Peer}
+		for _, c := range n.host.Network().ConnsToPeer(r.Peer) {
+			s.Connected = append(s.Connected, c.RemoteMultiaddr().String())
+		}
+		if l := n.peering.get(r.Peer); l != nil {
+			s.Linked, s.Since = true, l.since
+			for _, m := range l.members() {
+				s.Members = append(s.Members, n.rosters.role(m))
+			}
+			slices.Sort(s.Members)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
 // Peer returns the relay node's peer ID.
 func (n *Node) Peer() peer.ID { return n.host.ID() }
 
 // Addrs returns the relay node's addresses, each ending in /p2p/<its ID>, those first that most others can reach: what
-// the configuration announces, then public addresses, then private ones, then loopback; IPv4 before IPv6, TCP before QUIC
+// the configuration announces, then those through another relay node, then public addresses, then private ones, then loopback; IPv4 before IPv6, TCP before QUIC
 // before WebSocket.
 func (n *Node) Addrs() []ma.Multiaddr {
 	listening, err := n.host.Network().InterfaceListenAddresses()
@@ -102,9 +138,20 @@ func (n *Node) Addrs() []ma.Multiaddr {
 	listening = slices.DeleteFunc(slices.Clone(listening), overlay.IsCircuit)
 	slices.SortStableFunc(listening, func(a, b ma.Multiaddr) int { return cmp.Compare(reach(a), reach(b)) })
 	var all []ma.Multiaddr
-	for _, a := range append(slices.Clone(n.cfg.Announce), listening...) {
+	for _, a := range slices.Concat(n.cfg.Announce, n.viaAddrs(), listening) {
 		if full := n.complete(a); !slices.ContainsFunc(all, full.Equal) {
 			all = append(all, full)
+		}
+	}
+	return all
+}
+
+// viaAddrs returns the addresses through other relay nodes.
+func (n *Node) viaAddrs() []ma.Multiaddr {
+	var all []ma.Multiaddr
+	for _, a := range n.cfg.Via {
+		if c, err := overlay.CircuitAddr(a); err == nil {
+			all = append(all, c)
 		}
 	}
 	return all

@@ -21,6 +21,8 @@ type fileConfig struct {
 	Group    string     `toml:"group"`
 	Listen   []string   `toml:"listen"`
 	Announce []string   `toml:"announce"`
+	Peer     []string   `toml:"peer"`
+	Via      []string   `toml:"via"`
 	UI       string     `toml:"ui"`
 	LAN      string     `toml:"lan"`
 	Limits   fileLimits `toml:"limits"`

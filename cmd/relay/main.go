@@ -18,6 +18,8 @@ func newCommand() *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to listen on, repeatable (default TCP, QUIC and WebSocket on port 4001, all interfaces)")
 	cmd.Flags().StringArrayVar(&f.announce, "announce", nil, "multiaddr that others reach this relay node at, repeatable (default where it listens)")
+	cmd.Flags().StringArrayVar(&f.peer, "peer", nil, "multiaddr of another relay node of the group, ending in /p2p/<peer ID>, repeatable (beside those in the roster)")
+	cmd.Flags().StringArrayVar(&f.via, "via", nil, "multiaddr of another relay node through which this one is reached, when it is behind NAT, repeatable")
 	cmd.Flags().StringVar(&f.ui, "ui", noWindow, "loopback address of the web window, such as 127.0.0.1:0, or off")
 	cmd.Flags().StringVar(&f.lan, "lan", lanOn, "whether members on the local network find it by themselves: "+cli.LANHelp)
 	cmd.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and environment win over it")

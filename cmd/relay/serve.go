@@ -17,6 +17,7 @@ import (
 	"conclave/pki/keystore"
 	"conclave/relaynode"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -39,6 +40,8 @@ const lanOn = "on"
 type flags struct {
 	listen   []string
 	announce []string
+	peer     []string
+	via      []string
 	ui       string
 	lan      string
 	config   string
@@ -51,6 +54,12 @@ func (f flags) merge(file fileConfig, given func(string) bool) flags {
 	}
 	if !given("announce") {
 		f.announce = file.Announce
+	}
+	if !given("peer") {
+		f.peer = file.Peer
+	}
+	if !given("via") {
+		f.via = file.Via
 	}
 	if !given("ui") && file.UI != "" {
 		f.ui = file.UI
@@ -135,6 +144,14 @@ func configure(env *cli.Env, f flags, limits fileLimits) (relaynode.Config, *key
 	if err != nil {
 		return cfg, nil, err
 	}
+	peers, err := relayAddrs("--peer", f.peer)
+	if err != nil {
+		return cfg, nil, err
+	}
+	via, err := relayAddrs("--via", f.via)
+	if err != nil {
+		return cfg, nil, err
+	}
 	dir, err := env.Dir()
 	if err != nil {
 		return cfg, nil, err
@@ -158,7 +175,7 @@ func configure(env *cli.Env, f flags, limits fileLimits) (relaynode.Config, *key
 	}
 	cfg = relaynode.Config{
 		Group: identity.Group, Certificate: identity.Cert.DER, Identity: identity.Identity, Roster: roster, RosterFile: file,
-		Listen: listen, Announce: announce, StatePath: filepath.Join(identity.Dir, "state.db"), Log: env.Log,
+		Listen: listen, Announce: announce, Peers: peers, Via: via, StatePath: filepath.Join(identity.Dir, "state.db"), Log: env.Log,
 	}
 	on, interfaces, err := cli.LAN(f.lan, true)
 	if err != nil {
@@ -179,6 +196,20 @@ func multiaddrs(flag string, list []string) ([]ma.Multiaddr, error) {
 			return nil, cli.WithHint(cli.Usagef("%s %q is not a multiaddr: %w", flag, s, err), "it looks like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/udp/4001/quic-v1 or /ip4/0.0.0.0/tcp/4001/ws")
 		}
 		all = append(all, a)
+	}
+	return all, nil
+}
+
+// relayAddrs reads addresses of other relay nodes, which name their peer ID.
+func relayAddrs(flag string, list []string) ([]ma.Multiaddr, error) {
+	all, err := multiaddrs(flag, list)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range all {
+		if transport, id := peer.SplitAddr(a); transport == nil || id == "" {
+			return nil, cli.WithHint(cli.Usagef("%s %q does not end in /p2p/<peer ID>", flag, a), "take the address as the other relay node prints it")
+		}
 	}
 	return all, nil
 }
