@@ -137,7 +137,7 @@ func (l *links) views() []LinkView {
 		if v.conn != nil {
 			view.Database, view.RosterVersion, view.RoundTrip = v.conn.Database().String(), v.conn.RemoteRosterVersion(), v.conn.RTT()
 		}
-		for _, a := range v.link.addrs {
+		for _, a := range v.link.addresses() {
 			view.Addrs = append(view.Addrs, a.String())
 		}
 		views = append(views, view)

@@ -59,9 +59,6 @@ type meeting struct {
 	tried chan attempt
 	near  map[peer.ID]*neighbour // of the roster, so it is bounded by that
 	busy  int
-
-	links map[peer.ID]*link
-	begin func(*link) // runs a link
 }
 
 // neighbour is somebody who was found.
@@ -79,11 +76,10 @@ type attempt struct {
 	err error
 }
 
-// meet looks for the others until ctx ends. links are those that run already; begin runs one more.
-func (n *Node) meet(ctx context.Context, links map[peer.ID]*link, begin func(*link)) {
+// meet looks for the others until ctx ends.
+func (n *Node) meet(ctx context.Context) {
 	m := &meeting{
 		n: n, found: make(chan peer.AddrInfo, 64), tried: make(chan attempt, maxMeetings), near: make(map[peer.ID]*neighbour),
-		links: links, begin: begin,
 	}
 	service, err := lan.Start(lan.Config{
 		Group: n.cfg.Group.ID, Self: n.self.Peer, Listen: n.host.Network().ListenAddresses,
@@ -162,7 +158,7 @@ func (m *meeting) heard(ctx context.Context, info peer.AddrInfo) {
 	of.addrs = of.addrs[max(0, len(of.addrs)-maxNearAddrs):]
 	_, relay := m.n.roster.Load().Relay(info.ID)
 	if relay && news {
-		m.learn(ctx, info.ID, of.addrs)
+		m.learn(info.ID, of.addrs)
 	}
 	if overlay.Direct(m.n.host, info.ID) {
 		of.due = time.Time{}
@@ -186,20 +182,12 @@ func (m *meeting) heard(ctx context.Context, info peer.AddrInfo) {
 }
 
 // learn gives a relay node's addresses to its link, which is begun if it does not run.
-func (m *meeting) learn(ctx context.Context, id peer.ID, addrs []ma.Multiaddr) {
+func (m *meeting) learn(id peer.ID, addrs []ma.Multiaddr) {
 	var full []ma.Multiaddr
 	for _, a := range addrs {
 		full = append(full, a.Encapsulate(ma.StringCast("/p2p/"+id.String())))
 	}
-	l := m.links[id]
-	if l == nil {
-		l = newLink(m.n, id, nil)
-		m.links[id] = l
-		l.learned.set(full)
-		m.begin(l)
-		return
-	}
-	l.learned.set(full)
+	m.n.relays.learn(id, full)
 }
 
 // dial begins the dials that are due.

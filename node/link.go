@@ -29,6 +29,9 @@ const (
 	longAttempt = 3
 )
 
+// errBehind is why no slot is asked for: over a circuit there are none, and the outer relay node has one.
+var errBehind = errors.New("the relay node is behind another one")
+
 // link keeps one relay node connected: it dials, authenticates, joins and reserves, and begins again when any of it is
 // lost, for as long as its run lasts. It tells the engine and owns nothing of it.
 type link struct {
@@ -169,8 +172,19 @@ func (l *link) attempt(ctx context.Context, failures int) error {
 	}
 }
 
-// addresses returns where the relay node may be, each ending in /p2p/<peer ID>.
-func (l *link) addresses() []ma.Multiaddr { return slices.Concat(l.addrs, l.learned.get()) }
+// addresses returns where the relay node may be, each ending in /p2p/<peer ID>: where it was said to be at the start, where it
+// was found since, and, unless relay nodes were named, where the present roster says.
+func (l *link) addresses() []ma.Multiaddr {
+	all := slices.Concat(l.addrs, l.learned.get())
+	if r, ok := l.n.roster.Load().Relay(l.relay); ok && len(l.n.cfg.Relays) == 0 {
+		for _, a := range r.Addrs {
+			if !slices.ContainsFunc(all, a.Equal) {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
 
 // session is the life of one connection. It returns why it ended.
 func (l *link) session(ctx context.Context, failures int) error {
@@ -242,8 +256,11 @@ func (l *link) authenticate(ctx context.Context) (*session.Conn, error) {
 // reserve keeps a circuit slot, so that other members reach this one. Without one, shares come by mailbox.
 func (l *link) reserve(ctx context.Context) {
 	for ctx.Err() == nil {
-		until, err := overlay.Reserve(ctx, l.n.host, l.relay)
 		wait := reserveRetry
+		until, err := time.Time{}, errBehind
+		if overlay.Direct(l.n.host, l.relay) {
+			until, err = overlay.Reserve(ctx, l.n.host, l.relay)
+		}
 		if err == nil {
 			left := time.Until(until)
 			wait = max(left-reserveAhead, left/2, reserveRetry)

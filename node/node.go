@@ -52,6 +52,7 @@ type Node struct {
 	in        *inbox
 	pool      *pool
 	nonces    *session.NonceCache
+	relays    *relays
 	routes    map[peer.ID]ma.Multiaddr // by which address each relay node was reached last, before this run
 	feed      chan func(*engine)       // what other goroutines tell the engine
 	batches   chan *wire.Batch         // verified, from the topic
@@ -102,6 +103,7 @@ func New(cfg Config) (*Node, error) {
 		feed: make(chan func(*engine), 64), batches: make(chan *wire.Batch, maxBatches),
 		served: newServed(), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(), watch: newNetWatch(cfg.Now, cfg.ListenUDP != nil),
 	}
+	n.relays = newRelays(n)
 	n.roster.Store(cfg.Roster)
 	if n.engine, err = newEngine(n); err != nil {
 		return nil, errors.Join(err, store.Close())

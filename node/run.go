@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,10 +11,8 @@ import (
 	"conclave/overlay"
 	"conclave/overlay/batch"
 	"conclave/overlay/wire"
-	"conclave/pki"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 )
 
 // shareStreams is how many share streams are served at once. Arbitrary: members open at most 8 circuits each.
@@ -23,7 +20,7 @@ const shareStreams = 64
 
 // run is the life of the node between Run's call and its return.
 func (n *Node) run(ctx context.Context) error {
-	relays, err := n.relayAddrs()
+	known, err := n.relayAddrs()
 	if err != nil {
 		return err
 	}
@@ -38,19 +35,13 @@ func (n *Node) run(ctx context.Context) error {
 	group.Go(func() { n.pool.run(ctx) })
 	group.Go(func() { n.watch.run(ctx) })
 	group.Go(func() { n.followTopic(ctx) })
-	links := make(map[peer.ID]*link)
-	begin := func(l *link) { group.Go(func() { l.run(ctx) }) }
-	for id, addrs := range relays {
-		if len(addrs) > 0 || n.cfg.LAN == nil {
-			links[id] = newLink(n, id, addrs)
-			begin(links[id])
-		}
-	}
+	n.relays.open(ctx, group.Go, known)
 	if n.cfg.LAN != nil {
-		group.Go(func() { n.meet(ctx, links, begin) })
+		group.Go(func() { n.meet(ctx) })
 	}
 	n.engine.loop(ctx)
 	cancel()
+	n.relays.close()
 	group.Wait()
 	n.carriers.Wait()
 	return errors.Join(n.engine.ledger.finish(), n.shutdown())
@@ -158,42 +149,6 @@ func (n *Node) topicHeard(from peer.ID) time.Time {
 		return time.Time{}
 	}
 	return n.born.Add(time.Duration(at.(*atomic.Int64).Load()))
-}
-
-// relayAddrs returns the relay nodes to connect to and the addresses of each.
-func (n *Node) relayAddrs() (map[peer.ID][]ma.Multiaddr, error) {
-	roster := n.roster.Load()
-	relays := make(map[peer.ID][]ma.Multiaddr)
-	if len(n.cfg.Relays) == 0 {
-		for _, r := range roster.Relays {
-			relays[r.Peer] = r.Addrs
-		}
-		return relays, nil
-	}
-	for _, a := range n.cfg.Relays {
-		id, addr, err := relayOf(a, roster)
-		if err != nil {
-			return nil, err
-		}
-		relays[id] = append(relays[id], addr)
-	}
-	return relays, nil
-}
-
-// relayOf splits a relay node's address. An address without peer ID is taken for the roster's only relay node.
-func relayOf(a ma.Multiaddr, roster *pki.Roster) (peer.ID, ma.Multiaddr, error) {
-	if _, id := peer.SplitAddr(a); id != "" {
-		return id, a, nil
-	}
-	if len(roster.Relays) != 1 {
-		return "", nil, fmt.Errorf("the relay address %s does not end in /p2p/<peer ID>", a)
-	}
-	id := roster.Relays[0].Peer
-	full, err := ma.NewMultiaddr(a.String() + "/p2p/" + id.String())
-	if err != nil {
-		return "", nil, fmt.Errorf("reading the relay address: %w", err)
-	}
-	return id, full, nil
 }
 
 // post hands f to the engine and reports whether it was taken.

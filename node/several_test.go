@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"conclave/overlay"
 	"conclave/overlay/wire"
+	"conclave/pki/authority"
 	"conclave/pki/pkitest"
 	"conclave/relaynode"
 
@@ -17,11 +19,13 @@ import (
 
 // station is one of several relay nodes.
 type station struct {
-	w    *world
-	i    int
-	at   ma.Multiaddr // where it listens, the same after a restart
-	run  *runner[*relaynode.Node]
-	tune func(*relaynode.Config)
+	w   *world
+	i   int
+	at  ma.Multiaddr // where it listens, the same after a restart
+	run *runner[*relaynode.Node]
+
+	peers []ma.Multiaddr
+	via   []ma.Multiaddr
 }
 
 // newStations returns a world with several relay nodes, all of them running.
@@ -31,6 +35,9 @@ func newStations(t *testing.T, count int, roles ...wire.Role) (*world, []*statio
 	var all []*station
 	for i := range count {
 		s := &station{w: w, i: i, at: ma.StringCast("/ip4/127.0.0.1/tcp/0")}
+		for _, other := range all { // each dials those that were there before it
+			s.peers = append(s.peers, other.addr())
+		}
 		s.start()
 		t.Cleanup(s.stop)
 		all = append(all, s)
@@ -44,10 +51,7 @@ func (s *station) start() {
 	cfg := relaynode.Config{
 		Group: s.w.group.Group, Certificate: id.Cert.DER, Identity: id.Identity, Roster: s.w.group.Roster,
 		Listen: []ma.Multiaddr{s.at}, StatePath: filepath.Join(s.w.dir, fmt.Sprintf("relay%d.db", s.i)),
-		Log: quiet(fmt.Sprintf("relay%d", s.i)), Now: s.w.now,
-	}
-	if s.tune != nil {
-		s.tune(&cfg)
+		Log: quiet(fmt.Sprintf("relay%d", s.i)), Now: s.w.now, Peers: s.peers, Via: s.via,
 	}
 	n, err := relaynode.New(cfg)
 	if err != nil {
@@ -150,12 +154,14 @@ func TestMailIsAcknowledgedWhereItLay(t *testing.T) {
 	eventually(t, "C's shares lie at the second relay node", func() bool { return at[1].mails() >= 2 })
 	a.leave()
 	b.leave()
+	left := at[1].mails() // some of it for A and B
 	at[1].stop()
+	at[1].peers = nil // the two shall not hear of each other
 	at[0].start()
 	c := w.joinAt("C", at...)
 	c.linked(at[0], Ready) // so that it is the main one
 	at[1].start()
-	eventually(t, "no mail is left", func() bool { return at[1].mails() == 0 })
+	eventually(t, "C's shares do not lie there any more", func() bool { return at[1].mails() <= left-2 })
 }
 
 // eventually waits until something holds.
@@ -190,4 +196,137 @@ func TestPresenceIsTheUnion(t *testing.T) {
 	present("C")
 	c.leave()
 	present()
+}
+
+// apart returns a world in which A knows the first relay node only, C the second only, and B both; the second relay node dials the first.
+func apart(t *testing.T) (w *world, at []*station, a, b, c *person) {
+	w, at = newStations(t, 2, "A", "B", "C")
+	return w, at, w.joinAt("A", at[0]), w.joinAt("B", at...), w.joinAt("C", at[1])
+}
+
+// TestMembersOnDifferentRelayNodes: they agree on one key and talk, and what one misses it gets when it comes, wherever.
+func TestMembersOnDifferentRelayNodes(t *testing.T) {
+	t.Parallel()
+	w, at, a, b, c := apart(t)
+	agree(t, abc, a, b, c)
+	a.send("from one side")
+	c.send("from the other")
+	a.reads("C", "from the other")
+	b.reads("A", "from one side")
+	b.reads("C", "from the other")
+	c.reads("A", "from one side")
+	c.leave()
+	id := a.send("C is away")
+	a.state(id, Relayed)
+	b.reads("A", "from one side", "C is away")
+	a.leave() // only the relay nodes have it now
+	b.leave()
+	at[0].stop()
+	again := w.joinAt("C", at[1])
+	again.reads("A", "C is away")
+}
+
+// TestNobodyKnowsBoth: A and B are at different relay nodes, and nobody at both.
+func TestNobodyKnowsBoth(t *testing.T) {
+	t.Parallel()
+	w, at := newStations(t, 2, "A", "B", "C")
+	a, b := w.joinAt("A", at[0]), w.joinAt("B", at[1])
+	ab := []wire.Role{"A", "B"}
+	agree(t, ab, a, b)
+	a.send("hello")
+	b.reads("A", "hello")
+	// C's shares lie at both relay nodes; it comes to the second, and what lies at the first is forwarded.
+	eventually(t, "C's mail lies at both", func() bool { return at[0].mails() > 0 && at[1].mails() > 0 })
+	c := w.joinAt("C", at[1])
+	c.reads("A", "hello")
+	agree(t, abc, a, b, c)
+	eventually(t, "no mail is left", func() bool { return at[0].mails()+at[1].mails() == 0 }) // all are there to take it
+}
+
+// TestRelayNodesLoseEachOther: while the two relay nodes do not hear each other their members talk on both sides; then each
+// side reads what the other said, once and in order.
+func TestRelayNodesLoseEachOther(t *testing.T) {
+	t.Parallel()
+	_, at, a, b, c := apart(t)
+	agree(t, abc, a, b, c)
+	b.leave()
+	at[1].stop() // C's
+	var said []string
+	for i := range 20 {
+		said = append(said, fmt.Sprintf("A says %d", i))
+		a.send(said[i])
+		c.send(fmt.Sprintf("C says %d", i)) // waits in its outbox
+	}
+	at[1].start()
+	c.reads("A", said...)
+	for i := range said {
+		said[i] = fmt.Sprintf("C says %d", i)
+	}
+	a.reads("C", said...)
+}
+
+// TestRosterNamesAnotherRelayNode: members that take relay nodes from the roster use one that a newer roster adds, and leave
+// one that it does not have any more.
+func TestRosterNamesAnotherRelayNode(t *testing.T) {
+	t.Parallel()
+	w, at := newStations(t, 2, "A", "B")
+	only := func(stations ...*station) func(*authority.Draft) {
+		return func(d *authority.Draft) {
+			d.Relays = nil
+			for _, s := range stations {
+				d.SetRelay(w.group.Relay(s.i).Cert, []ma.Multiaddr{s.addr()})
+			}
+		}
+	}
+	tell := func(stations ...*station) {
+		next := w.group.Reissue(only(stations...))
+		if err := stations[0].run.node.TakeRoster(next.Envelope); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(at[0])
+	at[1].stop() // it is in no roster yet
+	w.tune = func(cfg *Config) { cfg.Relays = nil }
+	a, b := w.join("A"), w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	w.group.Reissue(only(at...))
+	at[1].start()
+	tell(at...)
+	a.linked(at[1], Ready)
+	b.linked(at[1], Ready)
+	tell(at[1])
+	at[0].stop()
+	a.send("the first is gone")
+	b.reads("A", "the first is gone")
+}
+
+// TestRelayNodeBehindAnother: members know a relay node by a circuit address only. They use it and the one before it.
+func TestRelayNodeBehindAnother(t *testing.T) {
+	t.Parallel()
+	w, at := newStations(t, 2, "A", "B")
+	outer, inner := at[0], at[1]
+	inner.stop()
+	inner.peers, inner.via = nil, []ma.Multiaddr{outer.addr()}
+	inner.start()
+	circuit := inner.run.node.Addrs()[0]
+	if through, ok := overlay.Outer(circuit); !ok || !through.Equal(outer.addr()) {
+		t.Fatalf("the first address is %s, want one through %s", circuit, outer.addr())
+	}
+	w.tune = func(cfg *Config) { cfg.Relays = []ma.Multiaddr{circuit} }
+	a, b := w.join("A"), w.join("B")
+	for _, p := range []*person{a, b} {
+		p.linked(outer, Ready)
+		p.linked(inner, Ready)
+	}
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	id := a.send("hello")
+	b.reads("A", "hello")
+	a.state(id, Relayed)
+	eventually(t, "the inner relay node has what was said", func() bool {
+		s, err := inner.run.node.Status(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Members[0].Online && s.Members[0].InTopic && s.Members[1].Online && s.Backlog.Batches > 0 && s.Relays[0].Linked
+	})
 }

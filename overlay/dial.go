@@ -31,6 +31,9 @@ func CircuitAddr(relay ma.Multiaddr) (ma.Multiaddr, error) {
 	if _, last := ma.SplitLast(relay); last == nil || last.Code() != ma.P_P2P {
 		return nil, fmt.Errorf("the relay address %s does not end in /p2p/<peer ID>", relay)
 	}
+	if IsCircuit(relay) {
+		return nil, fmt.Errorf("the relay address %s is a circuit's: nobody has a slot behind it", relay)
+	}
 	return relay.Encapsulate(ma.StringCast("/p2p-circuit")), nil
 }
 
