@@ -156,7 +156,7 @@ func (f *forwarder) choose(to peer.ID) *way {
 	_, _, member := f.n.rosters.current().MemberByPeer(to)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(at) == 0 || !member || f.n.table.online(to) {
+	if len(at) == 0 || !member || f.n.table.heard(to) {
 		delete(f.ways, to)
 		return nil
 	}

@@ -68,9 +68,8 @@ func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
 		woken[to] = true
 		if r := n.table.get(to); r != nil {
 			r.news.set(newsMail)
-		} else {
-			n.forwarder.wake(to)
 		}
+		n.forwarder.wake(to)
 	}
 }
 

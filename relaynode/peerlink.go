@@ -206,7 +206,7 @@ func (l *peerLink) teller(ctx context.Context, at told) func(newsBits, []wire.Ba
 	first := true
 	return func(bits newsBits, _ []wire.BatchID) {
 		err := l.n.tellRoster(ctx, l.send, &at)
-		if now := l.n.table.peers(); err == nil && bits&newsPresence != 0 && (first || !slices.Equal(now, own)) {
+		if now := l.n.table.present(); err == nil && bits&newsPresence != 0 && (first || !slices.Equal(now, own)) {
 			first, own = false, now // only its own members: what it heard from others it does not hand on
 			err = l.send(ctx, &wire.Presence{Online: now})
 		}

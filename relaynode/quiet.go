@@ -32,16 +32,20 @@ func (n *Node) lookQuiet(now time.Time) (changed bool) {
 		quiet := now.Sub(m.conn.Heard()) > n.cfg.Limits.Quiet
 		if m.quiet.Swap(quiet) != quiet {
 			n.log.Info("member heard", "role", m.role, "silent", quiet)
+			n.forwarder.wake(m.peer) // it may have gone to another relay node
 			changed = true
 		}
 	}
 	return changed
 }
 
+// heard reports whether a peer has a session and was heard lately.
+func (t *table) heard(p peer.ID) bool {
+	m := t.get(p)
+	return m != nil && !m.quiet.Load()
+}
+
 // present returns the peers that have a session and were heard lately, sorted.
 func (t *table) present() []peer.ID {
-	return slices.DeleteFunc(t.peers(), func(p peer.ID) bool {
-		m := t.get(p)
-		return m == nil || m.quiet.Load()
-	})
+	return slices.DeleteFunc(t.peers(), func(p peer.ID) bool { return !t.heard(p) })
 }
