@@ -18,6 +18,8 @@ const (
 	slowest = 8 << 10
 	// topicMissed is how long the relay node may be out of the topic.
 	topicMissed = 3 * time.Second
+	// meshEach is how much longer for each member it may take until the topic is there: they may all come at once.
+	meshEach = 20 * time.Millisecond
 )
 
 var (
@@ -70,8 +72,11 @@ func (p *probes) ask(now time.Time, patience time.Duration) {
 // look takes a beat and returns how long the next may wait, or why the link has to end.
 func (p *probes) look(now time.Time, changed bool) (time.Duration, error) {
 	t := p.l.n.cfg.Timing
-	if changed || now.Sub(p.beat) > beat+late {
+	switch {
+	case changed:
 		p.ask(now, t.ProbeQuick)
+	case now.Sub(p.beat) > beat+late: // or this machine is so busy that answers are late, too
+		p.ask(now, max(t.ProbeQuick, t.ProbeTimeout/2))
 	}
 	p.beat = now
 	heard := p.heard()
@@ -100,7 +105,8 @@ func (p *probes) look(now time.Time, changed bool) (time.Duration, error) {
 // the topic, any more.
 func (l *link) watch(ctx context.Context, conn *session.Conn, end context.CancelCauseFunc) {
 	meshed := make(chan error, 1)
-	limited, cancel := context.WithTimeout(ctx, min(l.n.cfg.Timing.DialTimeout, topicMissed+4*l.took))
+	most := topicMissed + 4*l.took + time.Duration(len(l.n.roster.Load().Members))*meshEach
+	limited, cancel := context.WithTimeout(ctx, min(l.n.cfg.Timing.DialTimeout, most))
 	defer cancel()
 	go func() { meshed <- l.n.topic.Meshed(limited, l.relay) }()
 	defer func() { cancel(); <-meshed }()
