@@ -20,8 +20,8 @@ import (
 const (
 	// visitProbe is how often a member that is near is asked whether it is there, and visitSilence how long it may say
 	// nothing before the connection is taken for dead.
-	visitProbe   = 5 * time.Second
-	visitSilence = 20 * time.Second
+	visitProbe   = 3 * time.Second
+	visitSilence = 9 * time.Second
 	// visitRetry is the first wait after a backlog stream that ended; it doubles up to visitRetryMax.
 	visitRetry    = 500 * time.Millisecond
 	visitRetryMax = 30 * time.Second
