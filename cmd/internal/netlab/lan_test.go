@@ -41,15 +41,19 @@ func TestLAN(t *testing.T) {
 	// The laptop is carried away. Nobody tells B, and what A writes meanwhile waits.
 	moved, gone := a.Mark(), b.Mark()
 	laptop.MoveTo(cafe.LAN)
+	left := time.Now()
 	away := func(role string) func(Line) bool {
 		return func(l Line) bool { return l.Is("peer") && l.String("role") == role && l.JSON["online"] == false }
 	}
-	a.Must("B to be gone", moved, lanPatience, away("B"))
-	b.Must("A to be gone", gone, lanPatience, away("A"))
+	knew := a.Must("B to be gone", moved, lanPatience, away("B")).At.Sub(left)
+	told := b.Must("A to be gone", gone, lanPatience, away("A")).At.Sub(left)
+	t.Logf("after the laptop has left, it knows in %v and the other one in %v", knew.Round(time.Millisecond), told.Round(time.Millisecond))
 	say(a, "on the way")
 	home.Block() // the way out is open again
 	g.StartRelay()
-	b.Must("A's message from elsewhere", gone, lanPatience, Says("A", "on the way"))
+	served := time.Now()
+	back := b.Must("A's message from elsewhere", gone, lanPatience, Says("A", "on the way")).At.Sub(served)
+	t.Logf("after the relay node has come, the other one reads what was written on the way in %v", back.Round(time.Millisecond))
 	say(b, "still here")
 	a.Must("B's message", moved, lanPatience, Says("B", "still here"))
 	for _, p := range []*Process{a, b} {

@@ -19,6 +19,10 @@ const firstHost = 10
 // bridge is the name of a segment's bridge in its namespace.
 const bridge = "br0"
 
+// bridgeMAC is every bridge's own hardware address. Without one it takes the lowest of its ports', which changes when a host
+// leaves, and the others look for the gateway in vain for half a minute.
+const bridgeMAC = "02:00:00:00:00:01"
+
 // Segment is a network on which hosts and routers see each other, with a gateway on it that knows the way to all others.
 // Multicast reaches everybody on it.
 type Segment struct {
@@ -31,7 +35,7 @@ type Segment struct {
 // newSegment makes a segment whose gateway is a namespace that forwards.
 func (l *Lab) newSegment(gateway *space, prefix4, prefix6 netip.Prefix) *Segment {
 	s := &Segment{space: gateway, prefix4: prefix4, prefix6: prefix6}
-	gateway.ip(append([]string{"link add " + bridge + " type bridge mcast_snooping 0 forward_delay 0"}, s.configure(bridge, s.gateway(prefix4), s.gateway(prefix6))...)...)
+	gateway.ip(append([]string{"link add " + bridge + " address " + bridgeMAC + " type bridge mcast_snooping 0 forward_delay 0"}, s.configure(bridge, s.gateway(prefix4), s.gateway(prefix6))...)...)
 	return s
 }
 
