@@ -85,7 +85,7 @@ type Timing struct {
 	DialTimeout   time.Duration // longest the others take, and a handshake; 10 s
 	ProbeEvery    time.Duration // a link on which nothing came for that long is probed; 3 s
 	ProbeQuick    time.Duration // an unanswered probe ends the link, after something happened to the network; 1.5 s
-	ProbeTimeout  time.Duration // an unanswered probe ends the link; 6 s
+	ProbeTimeout  time.Duration // an unanswered probe ends the link; 5 s
 	DoubtAfter    time.Duration // a topic that carried nothing for that long ends the link; 10 s
 	CircuitLinger time.Duration // a circuit that is not used is closed; 10 s
 	ShareTimeout  time.Duration // longest a share stream takes; 10 s
@@ -107,7 +107,7 @@ var defaultTiming = Timing{
 	DialTimeout:   10 * time.Second,
 	ProbeEvery:    3 * time.Second,
 	ProbeQuick:    1500 * time.Millisecond,
-	ProbeTimeout:  6 * time.Second,
+	ProbeTimeout:  5 * time.Second,
 	DoubtAfter:    10 * time.Second,
 	CircuitLinger: 10 * time.Second,
 	ShareTimeout:  10 * time.Second,

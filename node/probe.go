@@ -50,9 +50,11 @@ func (p *probes) heard() time.Time {
 	return heard
 }
 
-// allowance is what a probe waits beyond its patience: until what was sent before it has had its time on a slow line.
-func (p *probes) allowance() time.Duration {
-	return lineTime(p.conn.Unheard() + int(p.l.n.flying.Load()))
+// until is when a probe that is not answered ends the link: when its patience is over, and what was sent before it has had
+// its time on a slow line.
+func (p *probes) until() time.Time {
+	line := lineTime(p.conn.Unheard() + int(p.l.n.flying.Load()))
+	return p.asked.Add(max(p.patience, line+p.patience/2))
 }
 
 // lineTime is how long so many bytes are on their way over the slowest line.
@@ -88,7 +90,7 @@ func (p *probes) look(now time.Time, changed bool) (time.Duration, error) {
 		p.ask(now, t.ProbeTimeout)
 	}
 	if !p.asked.IsZero() {
-		due = p.asked.Add(p.patience + p.allowance())
+		due = p.until()
 		if !now.Before(due) {
 			return 0, errSilent
 		}
