@@ -12,11 +12,11 @@ import (
 // commitRetry is how long a commit that failed (a full disk, say) waits before it is tried again.
 const commitRetry = time.Second
 
-// More than burst messages that are on disk nowhere yet wait longer for a relay node, by burstWait times: so many cost
-// more to write and to take out again than to send. Arbitrary: a quarter of a second for what nobody types.
+// More than burst messages that are on disk nowhere yet wait burstWait times as long for a relay node: so many cost more
+// to write and to take out again than to send. Arbitrary: a quarter of a second for what nobody types.
 const (
 	burst     = 64
-	burstWait = 24
+	burstWait = 25
 )
 
 // ledger makes things durable in the order in which they happened, one transaction at a time: while one is under way
@@ -26,11 +26,13 @@ type ledger struct {
 	store *state.Store
 	jobs  chan *entry
 
-	next   *entry    // gathering
-	due    time.Time // when next is to be committed; zero: there is nothing to do
-	spare  time.Time // the same, as long as next holds a message for the outbox
-	flying bool      // an entry is being committed
-	steps  int       // afters that are not performed yet, of the flying entry and the next
+	next *entry    // gathering
+	due  time.Time // when next is to be committed; zero: there is nothing to do
+
+	held   map[int64]outgoing // messages that a relay node may store before they are written, by their place
+	since  time.Time          // when the first of them came
+	flying bool               // an entry is being committed
+	steps  int                // afters that are not performed yet, of the flying entry and the next
 }
 
 // entry is one transaction and what follows from it.
@@ -41,13 +43,19 @@ type entry struct {
 	told        []func() // whenever
 }
 
+// outgoing is a message for the outbox on disk and who is told when it is there.
+type outgoing struct {
+	state.Outgoing
+	told func()
+}
+
 type sessionCheckpoint struct {
 	session *frame.Session
 	point   frame.Checkpoint
 }
 
 func newLedger(e *engine, store *state.Store) *ledger {
-	return &ledger{e: e, store: store, jobs: make(chan *entry, 1), next: newEntry()}
+	return &ledger{e: e, store: store, jobs: make(chan *entry, 1), next: newEntry(), held: make(map[int64]outgoing)}
 }
 
 func newEntry() *entry { return &entry{change: &state.Change{}} }
@@ -65,14 +73,44 @@ func (l *ledger) then(f func()) {
 	l.within(0)
 }
 
-// queue puts a message into the outbox on disk and calls f once it is there. Unlike with then, nothing waits behind it.
-// A message that a relay node stores before its time has come never has to be written here.
+// queue puts a message into the outbox on disk, after a while, and calls f once it is there. Unlike with then, nothing
+// waits behind it. A message that is done before never has to be written.
 func (l *ledger) queue(m state.Outgoing, f func()) {
-	l.next.change.Queue(m)
-	l.next.told = append(l.next.told, f)
-	if l.spare.IsZero() {
-		l.spare = time.Now().Add(l.e.cfg.Timing.QueueCommit)
+	if len(l.held) == 0 {
+		l.since = time.Now()
 	}
+	l.held[m.Seq] = outgoing{m, f}
+}
+
+// done takes a message out of the outbox.
+func (l *ledger) done(seq int64) {
+	if _, here := l.held[seq]; here {
+		delete(l.held, seq)
+		return
+	}
+	l.change().Done(seq)
+	l.within(l.e.cfg.Timing.WindowCommit)
+}
+
+// overdue returns when the messages that are held back have to be written.
+func (l *ledger) overdue() time.Time {
+	wait := l.e.cfg.Timing.QueueCommit
+	switch n := len(l.held); {
+	case n == 0:
+		return time.Time{}
+	case n > burst:
+		wait *= burstWait
+	}
+	return l.since.Add(wait)
+}
+
+// release has what is held back written with what gathers.
+func (l *ledger) release() {
+	for _, m := range l.held {
+		l.next.change.Queue(m.Outgoing)
+		l.next.told = append(l.next.told, m.told)
+	}
+	clear(l.held)
 }
 
 // waiting reports whether something waits to be performed, so that what comes now has to wait behind it.
@@ -82,24 +120,16 @@ func (l *ledger) deadline() time.Time {
 	if l.flying {
 		return time.Time{}
 	}
-	return l.wanted()
-}
-
-// wanted returns when what gathers is to be committed.
-func (l *ledger) wanted() time.Time {
-	switch n := l.next.change.Queues(); {
-	case n == 0:
-		return l.due
-	case n > burst:
-		return sooner(l.due, l.spare.Add(burstWait*l.e.cfg.Timing.QueueCommit))
-	}
-	return sooner(l.due, l.spare)
+	return sooner(l.due, l.overdue())
 }
 
 // settle begins a commit if one is due and none is under way.
 func (l *ledger) settle() {
-	if due := l.wanted(); l.flying || due.IsZero() || time.Now().Before(due) {
+	if due := l.deadline(); due.IsZero() || time.Now().Before(due) {
 		return
+	}
+	if due := l.overdue(); !due.IsZero() && !time.Now().Before(due) {
+		l.release()
 	}
 	l.flying = true
 	l.jobs <- l.close()
@@ -115,7 +145,7 @@ func (l *ledger) close() *entry {
 			entry.checkpoints = append(entry.checkpoints, sessionCheckpoint{c.frames, point})
 		}
 	}
-	l.next, l.due, l.spare = newEntry(), time.Time{}, time.Time{}
+	l.next, l.due = newEntry(), time.Time{}
 	return entry
 }
 
@@ -180,6 +210,7 @@ func (l *ledger) finish() error {
 		}
 	default:
 	}
+	l.release()
 	entry := l.close()
 	err := l.store.Commit(context.Background(), entry.change)
 	if err == nil && l.e.ctx == nil {

@@ -125,10 +125,11 @@ func TestGapGrace(t *testing.T) {
 	}
 }
 
-// TestQueueWaits has one message wait for a relay node for a while, a burst longer, and nothing once all are stored.
+// TestQueueWaits has one message wait for a relay node for a while, a burst longer, and nothing once all are stored. What
+// else is written meanwhile does not take them along.
 func TestQueueWaits(t *testing.T) {
-	l := newLedger(&engine{cfg: Config{Timing: Timing{QueueCommit: time.Hour}}}, nil)
-	hours := func() time.Duration { return time.Until(l.wanted()).Round(time.Hour) / time.Hour }
+	l := newLedger(&engine{cfg: Config{Timing: Timing{QueueCommit: time.Hour, WindowCommit: time.Minute}}}, nil)
+	hours := func() time.Duration { return time.Until(l.deadline()).Round(time.Hour) / time.Hour }
 	l.queue(state.Outgoing{Seq: 0}, func() {})
 	if got := hours(); got != 1 {
 		t.Errorf("one message is written after %d hours, want 1", got)
@@ -136,18 +137,30 @@ func TestQueueWaits(t *testing.T) {
 	for i := range int64(burst) {
 		l.queue(state.Outgoing{Seq: 1 + i}, func() {})
 	}
-	if got := hours(); got != 1+burstWait {
-		t.Errorf("a burst is written after %d hours, want %d", got, 1+burstWait)
+	if got := hours(); got != burstWait {
+		t.Errorf("a burst is written after %d hours, want %d", got, burstWait)
 	}
 	for i := range int64(burst + 1) {
-		l.change().Done(i)
+		l.done(i)
 	}
-	if !l.wanted().IsZero() {
+	if !l.deadline().IsZero() {
 		t.Error("a commit is wanted though every message is stored")
 	}
-	l.within(time.Minute)
-	l.queue(state.Outgoing{Seq: 0}, func() {})
-	if got := time.Until(l.wanted()); got > time.Minute {
-		t.Errorf("what is due in a minute waits %v for a message", got)
+	l.within(0)
+	l.queue(state.Outgoing{Seq: 200}, func() {})
+	l.settle()
+	if entry := <-l.jobs; !entry.change.Empty() || len(l.held) != 1 {
+		t.Errorf("a commit of something else took a message along: %+v", entry.change)
+	}
+	l.flying = false
+	l.since = l.since.Add(-time.Hour)
+	l.settle()
+	if entry := <-l.jobs; entry.change.Empty() || len(entry.told) != 1 || len(l.held) != 0 {
+		t.Errorf("a message whose time has come is not written: %+v", entry.change)
+	}
+	l.flying = false
+	l.done(200)
+	if got := time.Until(l.deadline()); l.deadline().IsZero() || got > time.Minute {
+		t.Errorf("a message that is done is taken out after %v", got)
 	}
 }

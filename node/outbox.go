@@ -364,7 +364,7 @@ func (o *outbox) acknowledged(id wire.MessageID) {
 	o.queued(id)
 	delete(o.open, id)
 	e := o.e
-	e.ledger.change().Done(p.Seq)
+	e.ledger.done(p.Seq)
 	e.ledger.change().Show(state.Shown{Sender: e.self, ID: id})
 	e.ledger.within(e.cfg.Timing.WindowCommit)
 	e.n.in.done(1)

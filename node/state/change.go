@@ -71,9 +71,6 @@ func (c *Change) Queue(o Outgoing) {
 	c.queued[o.Seq] = o
 }
 
-// Queues returns how many messages are to be put into the outbox.
-func (c *Change) Queues() int { return len(c.queued) }
-
 // Done takes the message at a place out of the outbox. One that was queued in this same change never reaches the disk.
 func (c *Change) Done(seq int64) {
 	if _, here := c.queued[seq]; here {
