@@ -169,6 +169,49 @@ func TestSignersRefuseWhatIsNotSigned(t *testing.T) {
 	}
 }
 
+func TestKeepersKeep(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	star, err := baseline.NewStar(ctx, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	keepers, err := star.Keepers(dir, time.Millisecond)
+	if err != nil {
+		t.Fatal(err, star.Close())
+	}
+	for _, text := range []string{"first", "second"} {
+		if err := keepers[0].Publish(ctx, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := keepers[1].Receive(ctx); err != nil || string(got) != text {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+	count := func(name string) int {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Count(got, []byte("first")) + bytes.Count(got, []byte("second"))
+	}
+	for count("hub") < 2 { // whoever closes earlier stops the hub before it has taken both
+		if ctx.Err() != nil {
+			t.Fatalf("the hub keeps %d messages, want 2", count("hub"))
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := star.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"hub": 2, "0": 0, "1": 2} {
+		if got := count(name); got != want {
+			t.Errorf("%s keeps %d messages, want %d", name, got, want)
+		}
+	}
+}
+
 func TestStarDeliversToEveryMember(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

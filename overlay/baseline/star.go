@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -26,10 +27,11 @@ const (
 // Hub is a raw libp2p host with a gossipsub router in the middle of a star: TCP and Noise, nothing signed, nothing
 // validated, a mesh wide enough for every member. It subscribes to the topic, as Conclave's relay node does.
 type Hub struct {
-	host host.Host
-	sub  *pubsub.Subscription
-	done chan struct{}
-	stop context.CancelFunc
+	host    host.Host
+	sub     *pubsub.Subscription
+	journal atomic.Pointer[Journal] // nil: what it receives is forgotten
+	done    chan struct{}
+	stop    context.CancelFunc
 }
 
 // Member is a raw libp2p host with a gossipsub router at the end of one ray.
@@ -44,6 +46,8 @@ type Member struct {
 type Star struct {
 	Hub     *Hub
 	Members []*Member
+
+	journals []*Journal
 }
 
 // NewStar starts a hub and members around it and returns when each member can publish.
@@ -72,7 +76,11 @@ func (s *Star) Close() error {
 	for _, m := range s.Members {
 		errs = append(errs, m.Close())
 	}
-	return errors.Join(append(errs, s.Hub.Close())...)
+	errs = append(errs, s.Hub.Close())
+	for _, j := range s.journals {
+		errs = append(errs, j.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // NewHub starts a hub for up to members members on a free loopback port.
@@ -91,8 +99,12 @@ func NewHub(members int) (*Hub, error) {
 	go func() { // Close waits for it
 		defer close(hub.done)
 		for {
-			if _, err := sub.Next(ctx); err != nil {
+			msg, err := sub.Next(ctx)
+			if err != nil {
 				return
+			}
+			if j := hub.journal.Load(); j != nil {
+				j.Note(msg.Data)
 			}
 		}
 	}()

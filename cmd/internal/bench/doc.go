@@ -7,7 +7,7 @@
 // -benchtime 1x is enough. What is measured:
 //
 //   - BenchmarkLatency: from Send to the event at each other member, 3 and 24 members, p50, p99 and the largest, beside raw
-//     gossipsub and beside raw gossipsub that signs and verifies;
+//     gossipsub, raw gossipsub that signs and verifies, and the same with every message on disk;
 //   - BenchmarkHub: the same with 20 messages a second for half a minute, 24 and 100 members, none over half a second;
 //   - BenchmarkThroughput: texts sent as fast as possible by 3 members at once, none lost;
 //   - BenchmarkColdStart: three processes from start to Kabc, against three of the program in minimal;

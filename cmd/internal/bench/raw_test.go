@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"testing"
+	"time"
 
 	"conclave/overlay/baseline"
 )
@@ -37,10 +38,15 @@ func (r raw) receive(ctx context.Context, member int) (string, error) {
 	return string(data), err
 }
 
-// signed is the baseline with a signature on every message, as a chat.
-type signed []*baseline.Signer
+// signed is the baseline with more work on every message, as a chat: signers or keepers.
+type signed[M signer] []M
 
-func newSigned(b testing.TB, members int) signed {
+type signer interface {
+	Publish(ctx context.Context, data []byte) error
+	Receive(ctx context.Context) ([]byte, error)
+}
+
+func newSigned(b testing.TB, members int) signed[*baseline.Signer] {
 	signers, err := newRaw(b, members).star.Signers()
 	if err != nil {
 		b.Fatal(err)
@@ -48,13 +54,22 @@ func newSigned(b testing.TB, members int) signed {
 	return signers
 }
 
-func (s signed) size() int { return len(s) }
+// newKept is newSigned with every message on disk: within 50 ms, as Conclave's members do it.
+func newKept(b testing.TB, members int) signed[*baseline.Keeper] {
+	keepers, err := newRaw(b, members).star.Keepers(b.TempDir(), 50*time.Millisecond)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return keepers
+}
 
-func (s signed) send(ctx context.Context, from int, text string) error {
+func (s signed[M]) size() int { return len(s) }
+
+func (s signed[M]) send(ctx context.Context, from int, text string) error {
 	return s[from].Publish(ctx, []byte(text))
 }
 
-func (s signed) receive(ctx context.Context, member int) (string, error) {
+func (s signed[M]) receive(ctx context.Context, member int) (string, error) {
 	data, err := s[member].Receive(ctx)
 	return string(data), err
 }
