@@ -78,9 +78,11 @@ func (b *inbox) done(n int) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.waiting -= n
-	close(b.room)
-	b.room = make(chan struct{})
+	full := b.waiting >= maxOutbox
+	if b.waiting -= n; full { // nobody waits otherwise
+		close(b.room)
+		b.room = make(chan struct{})
+	}
 }
 
 // count returns how many messages are not acknowledged.

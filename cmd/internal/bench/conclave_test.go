@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,31 +21,28 @@ import (
 // clock is the time of a relay node and members that share one process. It goes slowly until they have a session: when a
 // hundred of them do their public-key work on two cores, each must be as patient with the others as if they had cores of
 // their own.
-type clock struct {
-	mu      sync.Mutex
-	real    time.Time // guarded by mu; when the present pace began
-	shown   time.Time // guarded by mu; what the clock showed then
-	slowing float64   // guarded by mu
+type clock struct{ pace atomic.Pointer[pace] }
+
+// pace is how a clock goes from a moment on.
+type pace struct {
+	real    time.Time // when it began
+	shown   time.Time // what the clock showed then
+	slowing float64
 }
 
 func newClock(slowing float64) *clock {
-	now := time.Now()
-	return &clock{real: now, shown: now, slowing: max(slowing, 1)}
+	now, c := time.Now(), new(clock)
+	c.pace.Store(&pace{real: now, shown: now, slowing: max(slowing, 1)})
+	return c
 }
 
 func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.shown.Add(time.Duration(float64(time.Since(c.real)) / c.slowing))
+	p := c.pace.Load()
+	return p.shown.Add(time.Duration(float64(time.Since(p.real)) / p.slowing))
 }
 
 // normal makes the clock go as fast as any other from now on.
-func (c *clock) normal() {
-	shown := c.now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.real, c.shown, c.slowing = time.Now(), shown, 1
-}
+func (c *clock) normal() { c.pace.Store(&pace{real: time.Now(), shown: c.now(), slowing: 1}) }
 
 // conclave is the real thing as a chat: a relay node and members in this process.
 type conclave struct {
