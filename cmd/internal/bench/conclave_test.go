@@ -100,7 +100,10 @@ func newConclave(b testing.TB, members int) *conclave {
 }
 
 // crowd is the patience of members that share one process, with what does not go by their clock.
-var crowd = node.Timing{DialShort: patient, DialTimeout: patient, ProbeTimeout: patient, ShareTimeout: patient, CircuitLinger: patient}
+var crowd = node.Timing{
+	DialShort: patient, DialTimeout: patient, ProbeQuick: patient, ProbeTimeout: patient, DoubtAfter: patient,
+	ShareTimeout: patient, CircuitLinger: patient,
+}
 
 // start runs all members and returns when they send under one session.
 func (c *conclave) start(ctx, life context.Context) error {
