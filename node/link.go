@@ -265,6 +265,7 @@ func (l *link) reserve(ctx context.Context) {
 			left := time.Until(until)
 			wait = max(left-reserveAhead, left/2, reserveRetry)
 			l.step(StepReserved, "until %s", until.UTC().Format(time.RFC3339))
+			l.n.cfg.Log.Info("the relay node keeps a circuit slot", "relay", l.relay, "until", until.UTC().Format(time.RFC3339))
 		} else if ctx.Err() == nil {
 			l.step(StepNoSlot, "%v", err)
 			l.n.cfg.Log.Debug("no circuit slot", "relay", l.relay, "err", err)

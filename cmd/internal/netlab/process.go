@@ -4,6 +4,7 @@ package netlab
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ type Process struct {
 
 	mu    sync.Mutex
 	lines []Line        // guarded by mu
-	news  chan struct{} // guarded by mu; closed and replaced with every line
+	news  chan struct{} // guarded by mu; closed and replaced with everything it prints
 	tail  []byte        // guarded by mu; the end of its stderr
 }
 
@@ -108,6 +109,7 @@ func (w tailWriter) Write(data []byte) (int, error) {
 	defer w.p.mu.Unlock()
 	w.p.tail = append(w.p.tail, data...)
 	w.p.tail = w.p.tail[max(0, len(w.p.tail)-maxTail):]
+	w.p.tell()
 	return len(data), nil
 }
 
@@ -120,11 +122,16 @@ func (p *Process) read(stdout io.Reader) {
 		_ = json.Unmarshal(scan.Bytes(), &l.JSON) // other lines hold no object
 		p.mu.Lock()
 		p.lines = append(p.lines, l)
-		close(p.news)
-		p.news = make(chan struct{})
+		p.tell()
 		p.mu.Unlock()
 	}
 	_ = p.cmd.Wait() // how it ended is in ProcessState
+}
+
+// tell wakes who waits. The caller holds mu.
+func (p *Process) tell() {
+	close(p.news)
+	p.news = make(chan struct{})
 }
 
 // Lines returns what the process printed, from a mark on.
@@ -161,6 +168,27 @@ func (p *Process) Await(from int, patience time.Duration, match func(Line) bool)
 			}
 		case <-limit.C:
 			return Line{}, fmt.Errorf("%s did not print it within %s", p.host.Name, patience)
+		}
+	}
+}
+
+// AwaitLog waits until the end of the process's stderr, as far as it is kept, holds a text.
+func (p *Process) AwaitLog(text string, patience time.Duration) error {
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for {
+		p.mu.Lock()
+		found, news := bytes.Contains(p.tail, []byte(text)), p.news
+		p.mu.Unlock()
+		if found {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-p.ended:
+			return ErrEnded
+		case <-limit.C:
+			return fmt.Errorf("%s did not log it within %s", p.host.Name, patience)
 		}
 	}
 }
