@@ -9,6 +9,7 @@ import (
 
 	"conclave/overlay"
 	"conclave/overlay/wire"
+	"conclave/pki/authority"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
@@ -108,6 +109,29 @@ func TestLANThenRelayNode(t *testing.T) {
 	w.tune = nil
 	c := w.join("C")
 	c.reads("A", append(said, "with a relay node")...)
+}
+
+// TestLANRemovedMemberReadsNothing has A learn that B was removed: C hears of it on the LAN, and B reads nothing more.
+func TestLANRemovedMemberReadsNothing(t *testing.T) {
+	t.Parallel()
+	w := newLAN(t, "A", "B", "C")
+	a, b, c := w.join("A"), w.join("B"), w.join("C")
+	agree(t, abc, a, b, c)
+	a.send("for all three")
+	b.reads("A", "for all three")
+	next := w.group.Reissue(func(d *authority.Draft) { _ = d.RemoveMember("B") })
+	if err := a.run.node.TakeRoster(t.Context(), next.Envelope); err != nil {
+		t.Fatal(err)
+	}
+	c.until("the new roster", func(e []Event) bool { return len(all[RosterChanged](e)) > 0 })
+	a.send("for two")
+	c.reads("A", "for all three", "for two")
+	agree(t, []wire.Role{"A", "C"}, a, c)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if got := texts(b.events, "A"); len(got) != 1 {
+		t.Fatalf("B read %q", got)
+	}
 }
 
 // shelfLeft returns how many batches no relay node is known to hold.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
+	"slices"
 	"time"
 
 	"conclave/node/keyagreement"
@@ -185,6 +186,12 @@ func (p *post) unwrap(u keyagreement.Unwrap) {
 
 // deposit leaves what waits in mailboxes, everything in as few requests as it fits into.
 func (p *post) deposit() {
+	if !p.e.links.ready() {
+		if slices.ContainsFunc(p.mail, func(l letter) bool { return l.item.Kind == wire.KindShare }) {
+			p.undeliverable()
+		}
+		return
+	}
 	for len(p.mail) > 0 {
 		n, size := 0, 0
 		for n < len(p.mail) && n < wire.MaxMailItems && (n == 0 || size+len(p.mail[n].item.Payload) <= depositBytes) {
