@@ -177,10 +177,19 @@ func (p *peering) keep(ctx context.Context, id peer.ID, again bell) {
 			failures = 0
 		}
 		if p.get(id) == nil && ctx.Err() == nil {
-			// A connection that is dead in one direction would be taken for a living one by the next dial, and pubsub greets
-			// anew only on a new one.
-			_ = p.n.host.Network().ClosePeer(id)
+			p.closeOld(id)
 			rest(ctx, min(peerRedialMin<<min(failures, 16), peerRedialMax), again)
+		}
+	}
+}
+
+// closeOld closes connections to a relay node without a session: one that is dead in one direction would be taken for a
+// living one by the next dial, and pubsub greets anew only on a new one. A young one is left: the other side may have
+// begun it, and be about to begin a session.
+func (p *peering) closeOld(id peer.ID) {
+	for _, c := range p.n.host.Network().ConnsToPeer(id) {
+		if time.Since(c.Stat().Opened) > p.n.cfg.Limits.Admission {
+			_ = c.Close()
 		}
 	}
 }
