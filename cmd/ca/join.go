@@ -26,7 +26,7 @@ func newRequest() *cobra.Command {
 		Short: "Make keys on this machine and print a request for the group's keeper",
 		Args:  cobra.NoArgs,
 	}
-	role := cmd.Flags().String("role", "", "the role to ask for")
+	role := cmd.Flags().String("role", "", "the role to ask for; with --relay the relay node's name, when it is not the group's first")
 	relay := cmd.Flags().Bool("relay", false, "ask for a relay node's certificate")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		env := cli.From(cmd.Context())
@@ -153,8 +153,11 @@ func checkPlace(r *pki.Roster, c *pki.Certificate, replace bool) error {
 		taken := other.Kind == c.Kind && authority.SameName(other.Role, c.Role)
 		switch {
 		case taken && !replace && !other.SameHolder(c):
-			return cli.WithHint(fmt.Errorf("%s %s is in the roster with other keys", other.Kind, other.Role),
-				"if the new keys shall take its place: --replace")
+			hint := "if the new keys shall take its place: --replace"
+			if c.Kind == pki.KindRelay {
+				hint += "; for one more relay node, ask under another name: go run ./cmd/ca request --relay --role NAME"
+			}
+			return cli.WithHint(fmt.Errorf("%s %s is in the roster with other keys", other.Kind, other.Role), hint)
 		case !taken && other.Peer == c.Peer:
 			return fmt.Errorf("the same keys are in the roster as %s %s", other.Kind, other.Role)
 		}
