@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
+	"testing"
+	"time"
 )
 
 // Log is a file to which every record is appended and synced on its own, one after the other: the simplest thing that
@@ -40,3 +43,33 @@ func (l *Log) Append(data []byte) error {
 
 // Close closes the file.
 func (l *Log) Close() error { return l.file.Close() }
+
+// The load that AgainstLog measures: so many writers that each write so many bytes and wait until they are durable.
+const (
+	LogWriters = 64
+	LogRecord  = 1500
+)
+
+// AgainstLog reports how many durable writes a second LogWriters writers of LogRecord bytes get done, beside one synced
+// append to a Log for each, in the same run and on the same disk. The writes are called what.
+func AgainstLog(b *testing.B, what string, write func(writer, call int) error) {
+	b.Helper()
+	log, err := OpenLog(filepath.Join(b.TempDir(), "append"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer log.Close()
+	measure := func(write func(writer, call int) error) float64 {
+		rate, err := PerSecond(LogWriters, 2*time.Second, write)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return rate
+	}
+	ours := measure(write)
+	appended := measure(func(int, int) error { return log.Append(make([]byte, LogRecord)) })
+	b.ReportMetric(ours, what+"/s")
+	b.ReportMetric(appended, "fsynced-appends/s")
+	b.ReportMetric(ours/appended, "times-baseline")
+	b.ReportMetric(0, "ns/op")
+}
