@@ -44,98 +44,78 @@ func TestHandshake(t *testing.T) {
 
 func TestReplayedConversation(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		defences Defences
-		want     error
-	}{
+	given[error]{
 		"defended":     {Defences{}, ErrReplay},
 		"nonces alone": {Defences{NoFinish: true}, ErrReplay},
 		"finish alone": {Defences{NoNonces: true}, ErrSignature},
 		"control":      {Defences{NoNonces: true, NoFinish: true}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			a, r := w.member("A"), w.relay(0)
-			r.cfg.Defences = c.defences
-			results := w.serve(r)
-			recorded := w.record(a, r, results)
-			if got := w.replay(a, r, recorded, results); !errors.Is(got.err, c.want) {
-				t.Errorf("err = %v, want %v", got.err, c.want)
-			}
-		})
-	}
+	}.run(t, replayBy("A"))
 }
 
 // TestReplayByAnotherPeer: what A said is worth nothing on B's connection, whatever is remembered.
 func TestReplayByAnotherPeer(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		defences Defences
-		want     error
-	}{
+	given[error]{
 		"defended": {Defences{NoNonces: true, NoFinish: true}, ErrSignature},
 		"control":  {Defences{NoNonces: true, NoFinish: true, NoPeers: true}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			a, b, r := w.member("A"), w.member("B"), w.relay(0)
-			a.cfg.Defences, r.cfg.Defences = c.defences, c.defences
-			results := w.serve(r)
-			recorded := w.record(a, r, results)
-			if got := w.replay(b, r, recorded, results); !errors.Is(got.err, c.want) {
-				t.Errorf("err = %v, want %v", got.err, c.want)
-			}
-		})
+	}.run(t, replayBy("B"))
+}
+
+// replayBy has a member say again what A said in a whole handshake.
+func replayBy(role string) func(t *testing.T, w *world, d Defences, want error) {
+	return func(t *testing.T, w *world, d Defences, want error) {
+		a, r := w.member("A"), w.relay(0)
+		a.cfg.Defences, r.cfg.Defences = Defences{NoPeers: d.NoPeers}, d
+		results := w.serve(r)
+		recorded := w.record(a, r, results)
+		by := a
+		if role != "A" {
+			by = w.member(role)
+		}
+		if got := w.replay(by, r, recorded, results); !errors.Is(got.err, want) {
+			t.Errorf("err = %v, want %v", got.err, want)
+		}
 	}
 }
 
 func TestOneNonceManyTimesAtOnce(t *testing.T) {
 	t.Parallel()
 	const streams = 64
-	for name, c := range map[string]struct {
-		defences Defences
-		wins     int
-	}{
+	given[int]{
 		"defended": {Defences{NoFinish: true}, 1},
 		"control":  {Defences{NoFinish: true, NoNonces: true}, streams},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			a, r := w.member("A"), w.relay(0)
-			r.cfg.Defences = c.defences
-			recorded := w.record(a, r, w.serve(r))
-			r.cfg.Nonces = NewNonceCache() // as if it had remembered nothing
-			results := w.serve(r)
-			open := make([]network.Stream, streams)
-			for i := range open {
-				open[i] = w.dial(a, r)
+	}.run(t, func(t *testing.T, w *world, d Defences, want int) {
+		a, r := w.member("A"), w.relay(0)
+		r.cfg.Defences = d
+		recorded := w.record(a, r, w.serve(r))
+		r.cfg.Nonces = NewNonceCache() // as if it had remembered nothing
+		results := w.serve(r)
+		open := make([]network.Stream, streams)
+		for i := range open {
+			open[i] = w.dial(a, r)
+		}
+		start := make(chan struct{})
+		for _, s := range open {
+			go func() {
+				<-start
+				_, _ = s.Write(recorded)
+				_, _ = io.Copy(io.Discard, s)
+			}()
+		}
+		close(start)
+		wins := 0
+		for range open {
+			switch got := w.wait(results); {
+			case got.err == nil:
+				wins++
+			case !errors.Is(got.err, ErrReplay):
+				t.Errorf("err = %v", got.err)
 			}
-			start := make(chan struct{})
-			for _, s := range open {
-				go func() {
-					<-start
-					_, _ = s.Write(recorded)
-					_, _ = io.Copy(io.Discard, s)
-				}()
-			}
-			close(start)
-			wins := 0
-			for range open {
-				switch got := w.wait(results); {
-				case got.err == nil:
-					wins++
-				case !errors.Is(got.err, ErrReplay):
-					t.Errorf("err = %v", got.err)
-				}
-			}
-			if wins != c.wins {
-				t.Errorf("%d handshakes won, want %d", wins, c.wins)
-			}
-		})
-	}
+		}
+		if wins != want {
+			t.Errorf("%d handshakes won, want %d", wins, want)
+		}
+	})
 }
 
 func at(d time.Duration) func() time.Time { return func() time.Time { return base.Add(d) } }
@@ -242,39 +222,32 @@ func TestClockControl(t *testing.T) {
 // TestForwardedHello: a relay node in the middle hands everything on, both ways, between A and another relay node.
 func TestForwardedHello(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		defences Defences
-		refused  bool
-	}{
+	given[bool]{
 		"defended": {Defences{}, true},
 		"control":  {Defences{NoPeers: true}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			a, middle, victim := w.member("A"), w.relay(0), w.relay(1)
-			a.cfg.Defences, victim.cfg.Defences = c.defences, c.defences
-			results := w.serve(victim)
-			middle.host.SetStreamHandler(overlay.SessionProtocol, func(s network.Stream) {
-				onward := w.dial(middle, victim)
-				go func() {
-					_, _ = io.Copy(s, onward)
-					_ = s.Reset()
-				}()
-				_, _ = io.Copy(onward, s)
-			})
-			m, n := w.initiate(a, middle, results)
-			if c.refused {
-				if !errors.Is(n.err, ErrSignature) || m.err == nil {
-					t.Fatalf("err = %v, %v", n.err, m.err)
-				}
-				return
-			}
-			if n.err != nil || m.err != nil || n.conn.Remote().Role != "A" {
-				t.Fatalf("without the check the attack still fails: %v, %v", n.err, m.err)
-			}
+	}.run(t, func(t *testing.T, w *world, d Defences, refused bool) {
+		a, middle, victim := w.member("A"), w.relay(0), w.relay(1)
+		a.cfg.Defences, victim.cfg.Defences = d, d
+		results := w.serve(victim)
+		middle.host.SetStreamHandler(overlay.SessionProtocol, func(s network.Stream) {
+			onward := w.dial(middle, victim)
+			go func() {
+				_, _ = io.Copy(s, onward)
+				_ = s.Reset()
+			}()
+			_, _ = io.Copy(onward, s)
 		})
-	}
+		m, n := w.initiate(a, middle, results)
+		if refused {
+			if !errors.Is(n.err, ErrSignature) || m.err == nil {
+				t.Fatalf("err = %v, %v", n.err, m.err)
+			}
+			return
+		}
+		if n.err != nil || m.err != nil || n.conn.Remote().Role != "A" {
+			t.Fatalf("without the check the attack still fails: %v, %v", n.err, m.err)
+		}
+	})
 }
 
 func TestAnotherMembersCertificate(t *testing.T) {

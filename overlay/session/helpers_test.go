@@ -37,6 +37,22 @@ func newWorld(t testing.TB) *world {
 	return &world{t, pkitest.New(t, pkitest.Config{Roles: nil, Relays: 2})}
 }
 
+// given is the defences that a test runs with, by name, and what has to come of each.
+type given[W any] map[string]struct {
+	defences Defences
+	want     W
+}
+
+// run runs the test with each of them, in a world of its own.
+func (g given[W]) run(t *testing.T, test func(t *testing.T, w *world, d Defences, want W)) {
+	for name, c := range g {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t), c.defences, c.want)
+		})
+	}
+}
+
 // side is a node: its host and what it brings to a handshake.
 type side struct {
 	host host.Host
