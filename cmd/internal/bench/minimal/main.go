@@ -3,6 +3,10 @@
 //
 //	minimal hub                    serves on a free loopback port, prints its address, runs until it is killed
 //	minimal member FOLDER ADDRESS  starts a host, dials the hub, opens one stream, does two RSA-3072 unwraps
+//	minimal waits FOLDER ADDRESS   the same, and waits as often as a member of a group has to, one thing after the other
+//
+// What a member of a group has to wait for, whatever it computes meanwhile, is counted in flushes and roundTrips: a floor
+// for its start. The real one is higher by what it has to compute.
 //
 // A member reads its RSA key and two wrapped texts from FOLDER (key.der, one.bin, two.bin), builds its libp2p host with the
 // very same options as Conclave's member, and prints "done" at the end. It checks nothing and agrees on nothing.
@@ -33,6 +37,15 @@ import (
 
 const protocol = "/conclave-minimal/1.0.0"
 
+const (
+	// flushes is how often a member's start waits for the disk, its own or the relay node's: the new state file and its
+	// folder, its instance, its contribution, the share in the mailbox, the completed key.
+	flushes = 6
+	// roundTrips is how often it waits for the hub, beyond the one stream of every member: the session's finish, the
+	// topic's mesh, the requests, opening and announcements, the shares.
+	roundTrips = 5
+)
+
 func main() {
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "minimal: error:", err)
@@ -45,9 +58,11 @@ func run(args []string) error {
 	case len(args) == 1 && args[0] == "hub":
 		return hub()
 	case len(args) == 3 && args[0] == "member":
-		return member(args[1], args[2])
+		return member(args[1], args[2], func(context.Context, host.Host, peer.ID) error { return nil })
+	case len(args) == 3 && args[0] == "waits":
+		return member(args[1], args[2], waitAll)
 	}
-	return errors.New("usage: minimal hub | minimal member FOLDER ADDRESS")
+	return errors.New("usage: minimal hub | minimal member|waits FOLDER ADDRESS")
 }
 
 func newHost(listen ...ma.Multiaddr) (host.Host, error) {
@@ -72,7 +87,31 @@ func hub() error {
 	return errors.Join(err, h.Close())
 }
 
-func member(dir, address string) error {
+// waitAll waits for the disk and for the hub, one thing after the other.
+func waitAll(ctx context.Context, h host.Host, hub peer.ID) error {
+	f, err := os.CreateTemp("", "minimal")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	for range flushes {
+		if _, err := f.Write(make([]byte, 4096)); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	for range roundTrips {
+		if err := exchange(ctx, h, hub); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func member(dir, address string, also func(context.Context, host.Host, peer.ID) error) error {
 	der, err := os.ReadFile(filepath.Join(dir, "key.der"))
 	if err != nil {
 		return err
@@ -95,6 +134,9 @@ func member(dir, address string) error {
 		return err
 	}
 	if err := exchange(ctx, h, to.ID); err != nil {
+		return err
+	}
+	if err := also(ctx, h, to.ID); err != nil {
 		return err
 	}
 	for _, name := range []string{"one.bin", "two.bin"} {
