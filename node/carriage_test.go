@@ -57,7 +57,9 @@ func TestStreak(t *testing.T) {
 		t.Error("never doubted")
 	}
 	s = streak{}
-	if s.miss(now, 0) || s.miss(now, 0) || !s.miss(now, 0) {
-		t.Error("it takes three")
+	for i := range doubts {
+		if got := s.miss(now, 0); got != (i == doubts-1) {
+			t.Errorf("after %d misses: doubted is %v", i+1, got)
+		}
 	}
 }
