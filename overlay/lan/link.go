@@ -109,7 +109,7 @@ func (l Link) here(listen []ma.Multiaddr) []ma.Multiaddr {
 
 // split takes an address apart: the IP address, and what follows. It takes plain TCP and QUIC only.
 func split(a ma.Multiaddr) (ip netip.Addr, rest ma.Multiaddr, ok bool) {
-	if a == nil || len(a) < 2 {
+	if len(a) < 2 {
 		return ip, nil, false
 	}
 	for _, c := range a[1:] {
