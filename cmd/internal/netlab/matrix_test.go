@@ -31,9 +31,9 @@ var matrix = []row{
 	{name: "A and B behind the same NAT", kind: EndpointIndependent, shared: true},
 	{name: "UDP blocked", kind: EndpointIndependent, spoil: (*Router).BlockUDP},
 	{
-		name: "only TCP 443 open", kind: EndpointIndependent, spoil: func(r *Router) { r.AllowOnlyTCP(443) },
-		relayAt:   []string{"/tcp/4001", "/udp/4001/quic-v1", "/tcp/443"},
-		relayArgs: []string{"--listen", "/ip4/0.0.0.0/tcp/4001", "--listen", "/ip4/0.0.0.0/udp/4001/quic-v1", "--listen", "/ip4/0.0.0.0/tcp/443"},
+		name: "only TCP 443 open (WebSocket)", kind: EndpointIndependent, spoil: func(r *Router) { r.AllowOnlyTCP(443) },
+		relayAt:   []string{"/tcp/4001", "/udp/4001/quic-v1", "/tcp/443/ws"},
+		relayArgs: []string{"--listen", "/ip4/0.0.0.0/tcp/4001", "--listen", "/ip4/0.0.0.0/udp/4001/quic-v1", "--listen", "/ip4/0.0.0.0/tcp/443/ws"},
 	},
 	{name: "IPv6 only", kind: EndpointIndependent, options: []Option{IPv6Only()}},
 	{name: "5 % loss each way", kind: EndpointIndependent, link: func(h *Host) { h.Lose(5) }},
