@@ -145,7 +145,7 @@ func TestAttackOutsiderAsksAMember(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		w := newLAN(t, "A", "B")
 		cfg := w.config("A")
-		cfg.faults.anyBacklog = off
+		cfg.faults.anyBacklog, cfg.faults.open = off, true
 		a := w.joinWith(cfg, "A")
 		b := w.join("B")
 		agree(t, []wire.Role{"A", "B"}, a, b)

@@ -30,6 +30,7 @@ type circuits struct {
 type circuit struct {
 	waiting []letter
 	busy    bool
+	held    bool      // a hole is being punched over it
 	idle    time.Time // since when it is not used
 }
 
@@ -95,7 +96,7 @@ func (c *circuits) tick(now time.Time) {
 	c.check = time.Time{}
 	linger := c.e.cfg.Timing.CircuitLinger
 	for to, way := range c.open {
-		if way.busy {
+		if way.busy || way.held {
 			continue
 		}
 		if now.Sub(way.idle) < linger {
@@ -108,6 +109,28 @@ func (c *circuits) tick(now time.Time) {
 }
 
 func (c *circuits) deadline() time.Time { return c.check }
+
+// hold keeps a circuit for hole punching, if there is one or room for it.
+func (c *circuits) hold(to peer.ID) bool {
+	way := c.open[to]
+	if way == nil {
+		if len(c.open) >= maxCircuits {
+			return false
+		}
+		way = &circuit{}
+		c.open[to] = way
+	}
+	way.held = true
+	return true
+}
+
+// letGo ends hold. The circuit is closed a little later, as after every use.
+func (c *circuits) letGo(to peer.ID) {
+	if way := c.open[to]; way != nil {
+		way.held, way.idle = false, time.Now()
+		c.check = sooner(c.check, way.idle.Add(c.e.cfg.Timing.CircuitLinger))
+	}
+}
 
 // closeCircuits closes the circuits to a member on which no share stream is open.
 func (n *Node) closeCircuits(to peer.ID) {

@@ -43,18 +43,22 @@ type Config struct {
 	Relays []ma.Multiaddr
 	// LAN makes the member look for the others on the local network too, and listen. Nil does not.
 	LAN *LAN
-	// Listen are addresses to accept connections on. None means that the member only dials, or with LAN free ports.
+	// Listen are addresses to accept connections on. None means free TCP and QUIC ports, so that others can reach this
+	// member directly.
 	Listen []ma.Multiaddr
 	// LeaveMessages leaves what others send unopened and unacknowledged, for the next run that shows it: for a member
 	// that only looks how things stand.
 	LeaveMessages bool
+	// DialOnly has the member accept no connections: all traffic runs through relay nodes and what it dials.
+	DialOnly bool
 	// Log gets what an operator wants to know. Nil discards it.
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now. It dates certificates, openings and messages; timers run on the process's own.
 	Now func() time.Time
 	// Rand is the source of randomness; nil means crypto/rand. Anything else is for tests.
 	Rand io.Reader
-	// ListenUDP opens the sockets under QUIC; nil means the system's. Anything else is for simulated networks.
+	// ListenUDP opens the sockets under QUIC; nil means the system's. Anything else is for simulated networks, where no holes
+	// are punched.
 	ListenUDP func(network string, at *net.UDPAddr) (net.PacketConn, error)
 	// Timing is the set of waiting times. Zero fields take their defaults.
 	Timing Timing
@@ -68,6 +72,8 @@ type faults struct {
 	dropTopic  func() bool                // drop a batch that came over the topic
 	anyBacklog bool                       // serve the shelf to anybody
 	session    func(keyagreement.Session) // hand out the keys of every session
+	reachable  func(ma.Multiaddr) bool    // for hole punching; nil: public addresses
+	open       bool                       // let anybody connect
 }
 
 // Timing is how long the parts of a member wait. Every zero field takes the default beside it.
@@ -89,6 +95,9 @@ type Timing struct {
 	DoubtAfter    time.Duration // a topic that carried nothing for that long ends the link; 10 s
 	CircuitLinger time.Duration // a circuit that is not used is closed; 10 s
 	ShareTimeout  time.Duration // longest a share stream takes; 10 s
+	PunchAfter    time.Duration // from somebody's coming to the first attempt to reach them directly; 1 s
+	PunchRetry    time.Duration // wait after a failed one, doubled each time; 30 s
+	PunchRetryMax time.Duration // longest such wait; 30 min
 }
 
 // defaultTiming is what zero fields take. The waits for acknowledgements, windows, circuits and stores are DESIGN.md's;
@@ -111,6 +120,9 @@ var defaultTiming = Timing{
 	DoubtAfter:    10 * time.Second,
 	CircuitLinger: 10 * time.Second,
 	ShareTimeout:  10 * time.Second,
+	PunchAfter:    time.Second,
+	PunchRetry:    30 * time.Second,
+	PunchRetryMax: 30 * time.Minute,
 }
 
 // fields lists the fields, so that defaults are taken by one loop.
@@ -118,6 +130,7 @@ func (t *Timing) fields() []*time.Duration {
 	return []*time.Duration{
 		&t.StoreAfter, &t.QueueCommit, &t.WindowCommit, &t.AckBase, &t.AckPerMember, &t.GapGrace, &t.GapGiveUp, &t.RedialMin,
 		&t.RedialMax, &t.DialShort, &t.DialTimeout, &t.ProbeEvery, &t.ProbeQuick, &t.ProbeTimeout, &t.DoubtAfter, &t.CircuitLinger, &t.ShareTimeout,
+		&t.PunchAfter, &t.PunchRetry, &t.PunchRetryMax,
 	}
 }
 

@@ -39,6 +39,7 @@ type engine struct {
 	near    neighbours
 	links   links
 	members presence
+	paths   paths
 	marks   marks
 	carried carriage
 }
@@ -60,6 +61,7 @@ func newEngine(n *Node) (*engine, error) {
 	e.links = newLinks(e)
 	e.members = newPresence(e)
 	e.carried = carriage{e: e}
+	e.paths = newPaths(e)
 	e.marks = newMarks(e, loaded.Marks)
 	n.routes = routesIn(loaded.Marks)
 	n.in.restore(loaded.Outbox)
@@ -152,6 +154,7 @@ func (e *engine) tick() {
 	e.outbox.tick()
 	e.post.tick()
 	e.members.tick()
+	e.paths.tick()
 }
 
 // wait returns how long nothing has to be done unless something happens.
@@ -160,7 +163,9 @@ func (e *engine) wait() time.Duration {
 	if at, ok := e.machine.Deadline(); ok {
 		wait = min(wait, at.Sub(e.cfg.Now()))
 	}
-	for _, due := range []time.Time{e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.keep.deadline(), e.members.due} {
+	for _, due := range []time.Time{
+		e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.keep.deadline(), e.members.due, e.paths.due,
+	} {
 		if !due.IsZero() {
 			wait = min(wait, time.Until(due))
 		}

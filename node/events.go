@@ -94,17 +94,23 @@ type Path string
 
 // The paths.
 const (
+	// ViaRelay: everything runs through a relay node.
 	ViaRelay Path = "relay"
-	Direct   Path = "direct"
-	ViaLAN   Path = "lan"
+	// Direct: there is a connection without a relay node in between; what is sent goes both ways.
+	Direct Path = "direct"
+	// ViaLAN: the same, on a network that both are on.
+	ViaLAN Path = "lan"
 )
 
-// Peer says that a member came or went, as far as the relay node tells.
+// Peer says that a member came or went, as far as a relay node tells or a connection of its own shows, or that it is
+// reached in another way than before.
 type Peer struct {
 	At
 	Role   wire.Role
 	Online bool
 	Path   Path
+	// Reason says why it is reached so: what made the direct connection possible, or what keeps it from being made.
+	Reason string
 }
 
 // LinkState is how far the connection to a relay node has come.

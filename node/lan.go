@@ -38,10 +38,9 @@ const (
 	meetTimeout = 5 * time.Second
 )
 
-// listenAddrs returns where the member accepts connections. One that looks for others on the local network has to be
-// found there.
+// listenAddrs returns where the member accepts connections: without a port of its own nobody could reach it directly.
 func (n *Node) listenAddrs() []ma.Multiaddr {
-	if len(n.cfg.Listen) > 0 || n.cfg.LAN == nil {
+	if n.cfg.DialOnly || len(n.cfg.Listen) > 0 || n.cfg.ListenUDP != nil {
 		return n.cfg.Listen
 	}
 	list := []ma.Multiaddr{ma.StringCast("/ip4/0.0.0.0/tcp/0"), ma.StringCast("/ip4/0.0.0.0/udp/0/quic-v1")}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"conclave/node/keyagreement"
+	"conclave/overlay"
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
 
@@ -86,6 +87,18 @@ func (l *links) acknowledge() {
 	}
 }
 
+// relays returns the relay nodes that carry circuits, with their addresses.
+func (l *links) relays() []peer.AddrInfo {
+	var list []peer.AddrInfo
+	for _, v := range l.usable() {
+		addrs := slices.DeleteFunc(v.link.dialAddrs(), overlay.IsCircuit)
+		if len(addrs) > 0 {
+			list = append(list, peer.AddrInfo{ID: v.link.relay, Addrs: addrs})
+		}
+	}
+	return list
+}
+
 // view returns what is known of a link.
 func (l *links) view(of *link) *linkView {
 	v := l.all[of.relay]
@@ -118,6 +131,7 @@ func (l *links) up(of *link, conn *session.Conn) {
 	}
 	v.ready = true
 	l.state(of, Ready, "")
+	l.e.paths.renew()
 	if l.main == nil {
 		l.choose(v)
 	}

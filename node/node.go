@@ -76,6 +76,9 @@ type Node struct {
 	shares  *overlay.StreamServer
 	backlog *overlay.StreamServer // nil without a LAN
 
+	contacts *contacts // static after New
+	prober   prober
+
 	mu     sync.Mutex
 	engine *engine            // made by New, owned by Run
 	cancel context.CancelFunc // guarded by mu; set while Run runs
@@ -105,6 +108,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.relays = newRelays(n)
 	n.roster.Store(cfg.Roster)
+	n.contacts = newContacts(n)
 	if n.engine, err = newEngine(n); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -257,6 +261,7 @@ type MemberStatus struct {
 	Role      wire.Role
 	Online    bool
 	Path      Path
+	Reason    string // why it is reached so
 	Confirmed bool   // has proved to hold the epoch's key
 	PairCode  string // to compare with that member; empty for this member itself
 }

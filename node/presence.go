@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"conclave/node/keyagreement"
-	"conclave/overlay"
 	"conclave/overlay/wire"
 	"conclave/pki"
 
@@ -99,7 +98,7 @@ func (p *presence) relayDown() {
 	for _, m := range p.e.roster.Members {
 		if p.online[m.Role] {
 			delete(p.online, m.Role)
-			p.e.publish(Peer{At: p.e.at(), Role: m.Role})
+			p.e.paths.is(m, false)
 		}
 	}
 }
@@ -123,7 +122,7 @@ func (p *presence) apply() {
 			delete(p.live, m.Role)
 		}
 		if before[m.Role] != now {
-			e.publish(Peer{At: e.at(), Role: m.Role, Online: now, Path: e.pathTo(m, now)})
+			e.paths.is(m, now)
 		}
 		p.tell(m.Role, now)
 	}
@@ -166,17 +165,6 @@ func (p *presence) tick() {
 	p.apply()
 }
 
-// pathTo returns how a member is reached.
-func (e *engine) pathTo(m pki.Member, online bool) Path {
-	switch {
-	case !online:
-		return ""
-	case overlay.Direct(e.n.host, m.Peer):
-		return Direct
-	}
-	return ViaRelay
-}
-
 // roleOf names a peer for a log line.
 func (e *engine) roleOf(id peer.ID) wire.Role {
 	if m, _, ok := e.roster.MemberByPeer(id); ok {
@@ -202,7 +190,8 @@ func (e *engine) who() Who {
 			s.Online, s.Confirmed = true, e.chats.using != nil
 		} else {
 			s.Online = e.members.online[m.Role]
-			s.Path = e.pathTo(m, s.Online)
+			way := e.paths.to(m, s.Online)
+			s.Path, s.Reason = way.path, way.reason
 			s.PairCode = pki.PairCode(e.cfg.Group.ID, e.n.self.Certificate, m.Certificate)
 		}
 		w.Members = append(w.Members, s)

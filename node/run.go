@@ -36,6 +36,7 @@ func (n *Node) run(ctx context.Context) error {
 	group.Go(func() { n.watch.run(ctx) })
 	group.Go(func() { n.followTopic(ctx) })
 	n.relays.open(ctx, group.Go, known)
+	group.Go(func() { n.contacts.run(ctx) })
 	if n.cfg.LAN != nil {
 		group.Go(func() { n.meet(ctx) })
 	}
@@ -52,12 +53,17 @@ func (n *Node) open() error {
 	roster := n.roster.Load()
 	h, err := overlay.NewHost(overlay.HostConfig{
 		Identity: n.cfg.Identity, Listen: n.listenAddrs(), Peers: len(roster.Members) + len(roster.Relays), Log: n.cfg.Log,
-		ListenUDP: n.cfg.ListenUDP,
+		ListenUDP: n.cfg.ListenUDP, HolePunch: !n.cfg.DialOnly && n.cfg.ListenUDP == nil, Punched: n.contacts.punched, Reachable: n.cfg.faults.reachable,
+		Gater: overlay.RosterGate(func(p peer.ID) bool { return n.cfg.faults.open || n.roster.Load().Admits(p) }),
 	})
 	if err != nil {
 		return err
 	}
 	n.host = h
+	h.Network().Notify(n.contacts.notifiee())
+	for _, p := range h.Network().Peers() {
+		n.contacts.hear(p, nil) // came before we listened for it
+	}
 	n.topic, err = overlay.JoinTopic(context.Background(), h, overlay.TopicConfig{
 		Group: n.cfg.Group.ID, Members: len(roster.Members), Log: n.cfg.Log, Validate: n.validate, Deliver: n.deliver,
 		Admit:  func(p peer.ID) bool { return n.roster.Load().Admits(p) },

@@ -30,6 +30,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -58,6 +59,10 @@ type HostConfig struct {
 	Relay *RelayConfig
 	// HolePunch lets two members behind NATs try for a direct connection over their circuit. Default off.
 	HolePunch bool
+	// Punched is told how such attempts go, on the library's goroutines: it must be quick. Default nil: nobody is.
+	Punched func(Punch)
+	// Reachable says which addresses others may reach from anywhere. Default nil: public ones. Anything else is for tests.
+	Reachable func(ma.Multiaddr) bool
 	// Gater may refuse connections. Default nil: none is refused.
 	Gater connmgr.ConnectionGater
 	// ListenUDP opens the UDP sockets under QUIC. Default nil: the system's. A simulated network puts its own here.
@@ -93,6 +98,8 @@ func (c HostConfig) validate() error {
 // node is a basic host and what has to be closed with it.
 type node struct {
 	*basichost.BasicHost
+	outside *outside           // nil: no holes are punched
+	punches *holepunch.Service // nil: likewise
 	once    sync.Once
 	cleanup []func() error // run in reverse order, after the host itself
 	before  []func() error // run first
@@ -172,7 +179,7 @@ func (n *node) build(cfg HostConfig) error {
 
 func (n *node) addHost(cfg HostConfig, sw *swarm.Swarm, bus event.Bus) error {
 	opts := &basichost.HostOpts{
-		EventBus: bus, EnablePing: true, UserAgent: userAgent, EnableHolePunching: cfg.HolePunch,
+		EventBus: bus, EnablePing: true, UserAgent: userAgent,
 		EnableMetrics: cfg.Registerer != nil, PrometheusRegisterer: cfg.Registerer,
 	}
 	if len(cfg.Announce) > 0 {
@@ -185,11 +192,21 @@ func (n *node) addHost(cfg HostConfig, sw *swarm.Swarm, bus event.Bus) error {
 		}
 		observed.Start(sw)
 		n.before = append(n.before, observed.Close)
-		opts.ObservedAddrsManager = observed
+		n.outside = &outside{Manager: observed, probed: make(map[string]ma.Multiaddr), reachable: cfg.Reachable}
+		opts.ObservedAddrsManager = n.outside
 	}
 	h, err := basichost.NewHost(sw, opts)
 	n.BasicHost = h
-	return err
+	if err != nil || !cfg.HolePunch {
+		return err
+	}
+	// Not the basic host's own: that one can be neither asked to punch nor shown addresses that are not public.
+	n.punches, err = holepunch.NewService(n.BasicHost, n.BasicHost.IDService(), n.seenAt, punchOptions(cfg)...)
+	if err != nil {
+		return err
+	}
+	n.before = append(n.before, n.punches.Close)
+	return nil
 }
 
 func (n *node) addRelay(cfg HostConfig) error {

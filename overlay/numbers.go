@@ -49,6 +49,14 @@ const (
 	webSocketDelay = 1500 * time.Millisecond
 	// circuitDelay is what a dial over a circuit waits when there are direct addresses too. Arbitrary.
 	circuitDelay = 250 * time.Millisecond
+	// punchTimeout bounds one attempt of a hole punch; there are three. Arbitrary.
+	punchTimeout = 4 * time.Second
+	// watchEvery and watchPatience bound how long a direct connection that carries nothing any more counts as one: 6 s,
+	// so that what is shown is true within 10.
+	watchEvery    = 2 * time.Second
+	watchPatience = 4 * time.Second
+	// maxIdentify is the largest identify message that is read, libp2p's own bound.
+	maxIdentify = 8 << 10
 	// streamDeadline bounds OpenStream and a handler's prologue when nothing else does.
 	streamDeadline = 10 * time.Second
 	// dialTimeout bounds one dial of one address.

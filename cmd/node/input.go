@@ -232,6 +232,9 @@ func describe(w node.Who) string {
 		if m.Confirmed {
 			key = "has the key"
 		}
+		if m.Reason != "" {
+			key = fmt.Sprintf("%-12s %s", key, inert.Line(m.Reason))
+		}
 		fmt.Fprintf(&b, "  %-32s %-14s %s\n", m.Role, there, key)
 	}
 	for _, l := range w.Links {

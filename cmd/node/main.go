@@ -30,7 +30,7 @@ func newCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.role, "role", "", "which member this is (default: the home's only one)")
 	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "multiaddr of a relay node, repeatable (default: the roster's, and what is found on the local network)")
-	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to accept connections on, repeatable (default: none)")
+	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to accept connections on, repeatable, or none (default: free TCP and QUIC ports)")
 	cmd.Flags().StringVar(&f.lan, "lan", "auto", "look for the others on the local network: "+cli.LANHelp+" (auto: on without --relay)")
 	cmd.Flags().StringVar(&f.ui, "ui", "auto", "auto, tui, plain, json or web; json,web and plain,web show a window beside the lines")
 	cmd.Flags().StringVar(&f.window, "window", "", "loopback address of the web window (default: a free port where --ui says web, else none)")

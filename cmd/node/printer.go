@@ -46,7 +46,7 @@ func (p *plainPrinter) print(e node.Event) error {
 	case node.Link:
 		p.log.Info("link", "state", e.State, "reason", e.Reason)
 	case node.Peer:
-		p.log.Info("member", "role", e.Role, "online", e.Online, "path", e.Path)
+		p.log.Info("member", "role", e.Role, "online", e.Online, "path", e.Path, "reason", e.Reason)
 	case node.RosterChanged:
 		p.log.Info("roster", "version", e.Version, "added", e.Added, "removed", e.Removed)
 	case node.Confirmed:
@@ -127,7 +127,7 @@ func (p *jsonPrinter) object(e node.Event) object {
 	case node.Sent:
 		return sentObject(e)
 	case node.Peer:
-		return object{"event": "peer", "role": e.Role, "online": e.Online, "path": e.Path}
+		return object{"event": "peer", "role": e.Role, "online": e.Online, "path": e.Path, "reason": e.Reason}
 	case node.Link:
 		return object{"event": "link", "state": e.State, "reason": e.Reason, "relay": e.Relay.String()}
 	}
@@ -166,7 +166,7 @@ func (p *jsonPrinter) who(w node.Who) error {
 	members := make([]object, 0, len(w.Members))
 	for _, m := range w.Members {
 		members = append(members, object{
-			"role": m.Role, "online": m.Online, "path": m.Path, "confirmed": m.Confirmed, "pair_code": m.PairCode,
+			"role": m.Role, "online": m.Online, "path": m.Path, "reason": m.Reason, "confirmed": m.Confirmed, "pair_code": m.PairCode,
 		})
 	}
 	return p.write(object{

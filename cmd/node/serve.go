@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -150,6 +151,10 @@ func configure(env *cli.Env, f flags) (node.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	dialOnly := slices.Equal(f.listen, []string{"none"})
+	if dialOnly {
+		f.listen = nil
+	}
 	listen, err := multiaddrs("--listen", f.listen)
 	if err != nil {
 		return cfg, err
@@ -190,7 +195,8 @@ func configure(env *cli.Env, f flags) (node.Config, error) {
 		LAN: cfg.LAN,
 
 		Group: identity.Group, Certificate: identity.Cert.DER, Identity: identity.Identity, RSA: identity.RSA,
-		Roster: roster, RosterFile: file, StatePath: filepath.Join(identity.Dir, "state.db"), Relays: relays, Listen: listen, Log: env.Log,
+		Roster: roster, RosterFile: file, StatePath: filepath.Join(identity.Dir, "state.db"), Relays: relays, Listen: listen,
+		DialOnly: dialOnly, Log: env.Log,
 	}, nil
 }
 

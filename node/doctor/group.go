@@ -19,7 +19,7 @@ import (
 // group runs the member and looks at what it does together with the others.
 func (e *examination) group(ctx context.Context) {
 	cfg := e.cfg
-	cfg.LeaveMessages, cfg.LAN = true, nil
+	cfg.LeaveMessages, cfg.LAN, cfg.DialOnly, cfg.Listen = true, nil, true, nil
 	n, err := node.New(cfg)
 	if errors.Is(err, durable.ErrLocked) {
 		e.skipFrom(Topic, "this member runs on this machine: ask it with /who")

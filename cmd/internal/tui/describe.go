@@ -34,6 +34,9 @@ func describe(w node.Who, now time.Time) []string {
 	}
 	for _, m := range w.Members {
 		presence, has := memberWords(w, m)
+		if m.Online && m.Reason != "" {
+			presence += " (" + m.Reason + ")"
+		}
 		lines = append(lines, fmt.Sprintf("%s: %s, %s", m.Role, presence, has))
 	}
 	for _, l := range w.Links {

@@ -230,7 +230,11 @@ func (m *model) peer(e node.Peer) {
 	if e.Online {
 		there = "here" + way
 	}
-	m.trace(e.Time, plainTone, "member", "%s is %s", e.Role, there)
+	why := ""
+	if e.Reason != "" {
+		why = ": " + e.Reason
+	}
+	m.trace(e.Time, plainTone, "member", "%s is %s%s", e.Role, there, why)
 	if e.Role != m.cfg.Self && m.present[e.Role] != e.Online {
 		m.present[e.Role] = e.Online
 		m.tellAt(e.Time, softTone, string(e.Role)+" is "+there)

@@ -2,7 +2,6 @@ package member
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"conclave/node"
@@ -161,7 +160,12 @@ func traceGroup(e node.Event) Trace {
 		if e.Online {
 			t.Text = fmt.Sprintf("%s is here", e.Role)
 		}
-		t.Detail = "as the relay node says" + strings.TrimSuffix(", reached "+pathWords(e.Path), ", reached ")
+		if e.Path != "" {
+			t.Detail = "reached " + pathWords(e.Path)
+		}
+		if e.Reason != "" {
+			t.Detail += ": " + e.Reason
+		}
 	case node.RosterChanged:
 		t.Text = fmt.Sprintf("Roster version %d is in force", e.Version)
 		t.Detail = fmt.Sprintf("added: %s; removed: %s; until %s", names(e.Added), names(e.Removed), dated(e.Expires))

@@ -1,0 +1,183 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"conclave/overlay"
+	"conclave/overlay/wire"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// punching has members take loopback for the world, so that they reach each other directly in a test.
+func punching(c *Config) {
+	c.faults.reachable = manet.IsIPLoopback
+	c.Timing.PunchAfter, c.Timing.PunchRetry = 20*time.Millisecond, 200*time.Millisecond
+	c.Listen = []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0"), ma.StringCast("/ip4/127.0.0.1/udp/0/quic-v1")}
+}
+
+// path waits until a member is reached by a path, as the last event about it says.
+func (p *person) path(of wire.Role, want Path) Peer {
+	p.t.Helper()
+	var last Peer
+	p.until(fmt.Sprintf("%s to be reached by %q", of, want), func(events []Event) bool {
+		for _, e := range all[Peer](events) {
+			if e.Role == of {
+				last = e
+			}
+		}
+		return last.Role == of && last.Path == want
+	})
+	return last
+}
+
+// TestDirectConnections: members who are here connect to each other without the relay node in between, say so, and talk
+// on when it is gone.
+func TestDirectConnections(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B", "C")
+	w.tune = punching
+	a, b, c := w.join("A"), w.join("B"), w.join("C")
+	agree(t, abc, a, b, c)
+	for _, p := range []*person{a, b, c} {
+		for _, of := range abc {
+			if of == p.role {
+				continue
+			}
+			if e := p.path(of, ViaLAN); e.Reason == "" { // loopback is no network of somebody else's
+				t.Errorf("%s gives no reason for the path to %s", p.role, of)
+			}
+		}
+	}
+	who, err := a.run.node.Who(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := who.Members[1]; m.Path != ViaLAN || m.Reason == "" {
+		t.Errorf("A says of B: %+v", m)
+	}
+	w.stopRelay()
+	a.send("without a relay node")
+	b.reads("A", "without a relay node")
+	c.reads("A", "without a relay node")
+}
+
+// TestDirectConnectionBreaks: while A talks, its direct connections are closed again and again. Nothing is lost, all
+// comes in order, and they are made again.
+func TestDirectConnectionBreaks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B")
+	w.tune = punching
+	a, b := w.join("A"), w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	var sent []string
+	for round := range 3 {
+		a.path("B", ViaLAN)
+		for i := range 50 {
+			sent = append(sent, fmt.Sprintf("%d.%d", round, i))
+			a.send(sent[len(sent)-1])
+			if i == 20 {
+				cutDirect(a.run.node.host, b.run.node.self.Peer)
+			}
+		}
+		b.reads("A", sent...)
+	}
+	a.path("B", ViaLAN)
+	relayed := func(events []Event) bool {
+		return slices.ContainsFunc(all[Peer](events), func(e Peer) bool { return e.Online && e.Path == ViaRelay && e.Reason == errGone.Error() })
+	}
+	a.until("the relay path in between", relayed)
+}
+
+// cutDirect closes the direct connections to a peer.
+func cutDirect(h host.Host, to peer.ID) {
+	for _, c := range h.Network().ConnsToPeer(to) {
+		if !overlay.IsCircuit(c.RemoteMultiaddr()) {
+			_ = c.Close()
+		}
+	}
+}
+
+// TestUnseenMember: without a public address no circuit is opened for hole punching, and the reason says so.
+func TestUnseenMember(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B")
+	w.tune = func(c *Config) {
+		punching(c)
+		c.faults.reachable = func(ma.Multiaddr) bool { return false }
+	}
+	a, b := w.join("A"), w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	for _, p := range []*person{a, b} {
+		p.until("the reason", func(events []Event) bool {
+			return slices.ContainsFunc(all[Peer](events), func(e Peer) bool { return e.Path == ViaRelay && e.Reason == errUnseen.Error() })
+		})
+	}
+}
+
+// TestAttackOutsiderReachesMemberDirectly has somebody who is not in the roster connect to a member's own port. The control is a
+// member that lets anybody in.
+func TestAttackOutsiderReachesMemberDirectly(t *testing.T) {
+	t.Parallel()
+	for _, off := range []bool{false, true} {
+		w := newWorld(t, "A")
+		w.tune = func(c *Config) { punching(c); c.faults.open = off }
+		a := w.join("A")
+		a.until("a link", func(events []Event) bool {
+			return slices.ContainsFunc(all[Link](events), func(l Link) bool { return l.State == Ready })
+		})
+		h, err := overlay.NewHost(overlay.HostConfig{Identity: w.outsider(), Log: quiet("outsider")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = h.Close() })
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = overlay.Connect(ctx, h, peer.AddrInfo{ID: a.run.node.self.Peer, Addrs: a.run.node.host.Addrs()})
+		// What the member speaks is told by identify, the first thing that a connection is good for.
+		spoken, err := h.Peerstore().GetProtocols(a.run.node.self.Peer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(spoken) > 0; got != off {
+			t.Errorf("gate off %t: the outsider gets an answer: %t", off, got)
+		}
+	}
+}
+
+// TestPartWith: of any two, exactly one opens the circuit, unless the ring is large and they are far apart; nobody has more
+// neighbours than the bound.
+func TestPartWith(t *testing.T) {
+	for n := 2; n <= 60; n++ {
+		ring := make([]peer.ID, n)
+		for i := range ring {
+			ring[i] = peer.ID(fmt.Sprintf("%03d", i*7919%1000))
+		}
+		for _, self := range ring {
+			neighbours := 0
+			for _, other := range ring {
+				if self == other {
+					continue
+				}
+				mine, its := partWith(self, other, ring), partWith(other, self, ring)
+				switch {
+				case mine == partNone && its == partNone && n > maxNeighbours+1:
+				case mine == partOpens && its == partWaits, mine == partWaits && its == partOpens:
+					neighbours++
+				default:
+					t.Fatalf("of %d: %v and %v", n, mine, its)
+				}
+			}
+			if neighbours > maxNeighbours || neighbours < min(n-1, maxNeighbours) {
+				t.Fatalf("of %d: %d neighbours", n, neighbours)
+			}
+		}
+	}
+}
