@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	"conclave/node/frame"
@@ -30,31 +31,38 @@ type lane struct {
 	tries    int
 	fetching uint64 // the fetch under way, 0: none
 
-	recent map[order.Position][wire.FrameMACSize]byte
-	ring   []order.Position
+	recent []opened // a ring, of which oldest is the next to go
+	oldest int
 	behind time.Time // when the group was last told that the sender's start number is behind
 }
 
 func newLane(c *chat, sender uint16, m frame.Member, at order.Position) *lane {
 	return &lane{
-		chat: c, sender: sender, member: m, queue: order.New[[]byte](at), recent: make(map[order.Position][wire.FrameMACSize]byte),
+		chat: c, sender: sender, member: m, queue: order.New[[]byte](at),
 	}
+}
+
+// opened is a frame that stood at a position.
+type opened struct {
+	at  order.Position
+	mac [wire.FrameMACSize]byte
 }
 
 // remember notes which frame stood at a position.
 func (l *lane) remember(p order.Position, data []byte) {
-	if len(l.ring) >= recentFrames {
-		delete(l.recent, l.ring[0])
-		l.ring = l.ring[1:]
+	o := opened{p, macOf(data)}
+	if len(l.recent) < recentFrames {
+		l.recent = append(l.recent, o)
+		return
 	}
-	l.ring = append(l.ring, p)
-	l.recent[p] = macOf(data)
+	l.recent[l.oldest] = o
+	l.oldest = (l.oldest + 1) % recentFrames
 }
 
 // other reports whether another frame than this one is known to stand at its position.
 func (l *lane) other(p order.Position, data []byte) bool {
-	mac, known := l.recent[p]
-	return known && mac != macOf(data)
+	i := slices.IndexFunc(l.recent, func(o opened) bool { return o.at == p })
+	return i >= 0 && l.recent[i].mac != macOf(data)
 }
 
 func macOf(data []byte) [wire.FrameMACSize]byte {

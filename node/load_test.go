@@ -164,3 +164,18 @@ func TestQueueWaits(t *testing.T) {
 		t.Errorf("a message that is done is taken out after %v", got)
 	}
 }
+
+// TestOtherFrame tells a repeated frame from another at its place, for as long as it is remembered.
+func TestOtherFrame(t *testing.T) {
+	l := newLane(nil, 0, frame.Member{}, order.Position{})
+	data := func(i int) []byte { return append(make([]byte, wire.FrameMACSize-1), byte(i)) }
+	at := func(i int) order.Position { return order.Position{Start: 1, Counter: uint32(i)} }
+	for i := range recentFrames + 1 {
+		l.remember(at(i), data(i))
+	}
+	for i, want := range map[int]bool{0: false, 1: true, recentFrames: true, recentFrames + 1: false} {
+		if l.other(at(i), data(i)) || l.other(at(i), data(i+1)) != want {
+			t.Errorf("frame %d: repeated %v, another %v", i, l.other(at(i), data(i)), l.other(at(i), data(i+1)))
+		}
+	}
+}
