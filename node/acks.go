@@ -1,6 +1,7 @@
 package node
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"conclave/node/frame"
@@ -15,18 +16,23 @@ const ackAgain = 64
 // acks gathers what was shown, to be acknowledged in one frame for all senders. With many members acknowledgements
 // are rarer, so that they do not outgrow the messages.
 type acks struct {
-	ids []wire.MessageID
-	due time.Time
+	ids   []wire.MessageID
+	since time.Time // when the first of ids came
+	due   time.Time // when they go by themselves; zero without ids
 }
 
 func (a *acks) add(e *engine, id wire.MessageID) {
 	a.ids = append(a.ids, id)
 	if a.due.IsZero() {
-		a.due = time.Now().Add(a.distance(e))
+		d := a.distance(e)
+		a.since = time.Now()
+		a.due = a.since.Add(d/2 + rand.N(d))
 	}
 }
 
-// distance is how long acknowledgements gather.
+// distance is how long acknowledgements gather on average. Everybody has shown a message at the same moment: if all waited
+// for the same time, a hundred acknowledgements would come at once, which everybody has to verify, and what is said
+// in that moment would come a second late.
 func (a *acks) distance(e *engine) time.Duration {
 	t := e.cfg.Timing
 	return max(t.AckBase, t.AckPerMember*time.Duration(len(e.roster.Members)))
@@ -45,7 +51,7 @@ func (a *acks) tick(e *engine) {
 // ride returns acknowledgements that may go with texts which are being sealed: they need no batch of their own then, which
 // everybody would have to verify and the relay node to keep. Those that began to gather just now still wait for others.
 func (a *acks) ride(e *engine) (frame.Content, bool) {
-	if a.due.IsZero() || time.Until(a.due) > a.distance(e)/2 {
+	if a.due.IsZero() || time.Since(a.since) < a.distance(e)/2 {
 		return frame.Content{}, false
 	}
 	return a.next(e)

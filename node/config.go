@@ -81,8 +81,8 @@ type Timing struct {
 	StoreAfter    time.Duration // a batch without acknowledgement goes over the session stream; 2 s
 	QueueCommit   time.Duration // a message is on disk here after that, unless a relay node has it; of a burst, 25 times that; 10 ms
 	WindowCommit  time.Duration // longest wait before replay windows are on disk; 50 ms
-	AckBase       time.Duration // shortest distance of two acknowledgement frames; 200 ms
-	AckPerMember  time.Duration // and for each member of the roster; 50 ms
+	AckBase       time.Duration // acknowledgements gather for half to one and a half times that; 200 ms
+	AckPerMember  time.Duration // the same for each member of the roster, where that is more; 50 ms
 	GapGrace      time.Duration // how long a gap may fill by itself before a fetch; 30 ms
 	GapGiveUp     time.Duration // how long a gap waits for a relay node that does not answer; 20 s
 	RedialMin     time.Duration // first wait before a redial; 200 ms

@@ -66,11 +66,11 @@ func TestAcknowledgementsRide(t *testing.T) {
 	first := a.send("to be acknowledged")
 	b.reads("A", "to be acknowledged")
 	wait := func(d time.Duration) {
-		if err := b.run.node.call(t.Context(), func(e *engine) { e.inbound.acks.due = time.Now().Add(d) }); err != nil {
+		if err := b.run.node.call(t.Context(), func(e *engine) { e.inbound.acks.since = time.Now().Add(-d) }); err != nil {
 			t.Error(err)
 		}
 	}
-	wait(50 * time.Minute) // they began to gather ten minutes ago: too early
+	wait(10 * time.Minute) // so long ago they began to gather: too early
 	b.send("alone")
 	a.reads("B", "alone")
 	a.until("nothing to be delivered yet", func(events []Event) bool {
@@ -81,7 +81,7 @@ func TestAcknowledgementsRide(t *testing.T) {
 		}
 		return true
 	})
-	wait(20 * time.Minute)
+	wait(40 * time.Minute)
 	b.send("with acknowledgements")
 	a.state(first, Delivered)
 }
@@ -96,7 +96,7 @@ func TestAcknowledgementsSplit(t *testing.T) {
 	if _, ok := a.ride(e); ok {
 		t.Fatal("acknowledgements that began to gather just now do not wait for others")
 	}
-	a.due = time.Now()
+	a.since = time.Now().Add(-time.Hour)
 	for _, want := range []int{frame.MaxAcks, 1} {
 		if c, ok := a.ride(e); !ok || len(c.Acks()) != want {
 			t.Fatalf("%d acknowledgements, want %d", len(c.Acks()), want)
@@ -177,5 +177,24 @@ func TestOtherFrame(t *testing.T) {
 		if l.other(at(i), data(i)) || l.other(at(i), data(i+1)) != want {
 			t.Errorf("frame %d: repeated %v, another %v", i, l.other(at(i), data(i)), l.other(at(i), data(i+1)))
 		}
+	}
+}
+
+// TestAcknowledgementsSpread has many members show a message at one moment: they do not acknowledge it at one moment, and
+// none waits for ever.
+func TestAcknowledgementsSpread(t *testing.T) {
+	e := &engine{cfg: Config{Timing: Timing{AckBase: time.Hour}}, roster: &pki.Roster{}}
+	tenths := make(map[time.Duration]bool)
+	for range 200 {
+		var a acks
+		a.add(e, wire.MessageID{})
+		wait := a.due.Sub(a.since)
+		if wait < time.Hour/2 || wait > 3*time.Hour/2 {
+			t.Fatalf("an acknowledgement waits %v, not about an hour", wait)
+		}
+		tenths[wait/(6*time.Minute)] = true
+	}
+	if len(tenths) < 8 {
+		t.Errorf("200 members acknowledge in %d of ten tenths of an hour", len(tenths))
 	}
 }
