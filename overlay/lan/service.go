@@ -75,7 +75,8 @@ type Service struct {
 	answered map[int]time.Time
 	owed     map[int]bool // interfaces on which an answer is due
 	asks     int
-	next     time.Time // when to ask again
+	next     time.Time       // when to ask again
+	told     map[string]bool // failures to send that are in the log, since the links changed
 	gate     *gate
 }
 
@@ -100,7 +101,7 @@ func Start(cfg Config) (*Service, error) {
 	s := &Service{
 		cfg: cfg, service: serviceName(cfg.Group), instance: hex.EncodeToString(id), sockets: open,
 		arrivals: make(chan arrival, 64), kick: make(chan struct{}, 1), joined: make(map[int]bool),
-		answered: make(map[int]time.Time), owed: make(map[int]bool), gate: newGate(cfg.Defences.AnyRate),
+		answered: make(map[int]time.Time), owed: make(map[int]bool), told: make(map[string]bool), gate: newGate(cfg.Defences.AnyRate),
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -239,6 +240,7 @@ func (s *Service) rejoin(links []Link) {
 		}
 	}
 	s.links = links
+	clear(s.told)
 }
 
 // speak sends the question and the answers that are due.
@@ -280,9 +282,16 @@ func (s *Service) announce(l Link) {
 	s.send(l, data)
 }
 
+// send sends to everybody on a link. Some links carry one family only (loopback, as a rule, no multicast of IPv6): that is
+// said once.
 func (s *Service) send(l Link, data []byte) {
-	for _, one := range s.sockets {
-		if err := one.send(l.Interface, data); err != nil {
+	for family, one := range s.sockets {
+		err := one.send(l.Interface, data)
+		if err == nil {
+			continue
+		}
+		if key := fmt.Sprint(l.Interface.Index, family); !s.told[key] {
+			s.told[key] = true
 			s.cfg.Log.Debug("sending multicast DNS", "interface", l.Interface.Name, "err", err)
 		}
 	}

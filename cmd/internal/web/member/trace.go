@@ -128,7 +128,7 @@ func traceMessage(e node.Event) Trace {
 		t.Detail = "message " + short(e.ID.String())
 		switch e.State {
 		case node.Queued:
-			t.Text = "A message is in the outbox, on disk"
+			t.Text = "A message is kept until it has arrived"
 		case node.Relayed:
 			t.Text = "The relay node has stored a message"
 		case node.Delivered:
