@@ -128,6 +128,11 @@ func partWith(self, other peer.ID, here []peer.ID) part {
 	return partWaits
 }
 
+// enough reports whether a member is beyond those with whom this one keeps direct connections on purpose.
+func (p *paths) enough(id peer.ID) bool {
+	return partWith(p.e.n.self.Peer, id, p.present()) == partNone
+}
+
 // begin makes one attempt on a goroutine of its own.
 func (p *paths) begin(id peer.ID, try *approach) {
 	e, ctx := p.e, p.e.ctx

@@ -252,8 +252,13 @@ func (n *Node) takeShares(ctx context.Context, from peer.ID, way Way, items [][]
 	return accepted
 }
 
-// addAddresses makes a member dialable over the relay nodes that this member is connected to.
+// addAddresses makes a member dialable over the relay nodes that this member is connected to. Of one with whom no direct
+// connection is wanted the other addresses are forgotten, which identify told over an earlier circuit: otherwise the shares of
+// a large group would leave everybody connected to everybody.
 func (l *links) addAddresses(to peer.ID) {
+	if l.e.paths.enough(to) {
+		l.e.n.host.Peerstore().ClearAddrs(to)
+	}
 	for _, one := range l.all {
 		if one.conn == nil {
 			continue

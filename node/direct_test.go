@@ -181,3 +181,44 @@ func TestPartWith(t *testing.T) {
 		}
 	}
 }
+
+// TestSharesKeepToTheRing: in a group larger than a member keeps direct connections with, shares for somebody beyond those
+// have circuits to go over and nothing else, whatever addresses identify told.
+func TestSharesKeepToTheRing(t *testing.T) {
+	t.Parallel()
+	roles := []string{"A"}
+	for i := range maxNeighbours + 3 {
+		roles = append(roles, fmt.Sprintf("M%02d", i))
+	}
+	w := newWorld(t, roles...)
+	a := w.join("A")
+	a.until("a link", func(events []Event) bool {
+		return slices.ContainsFunc(all[Link](events), func(l Link) bool { return l.State == Ready })
+	})
+	own, far := ma.StringCast("/ip4/127.0.0.1/tcp/1"), 0
+	err := a.run.node.call(t.Context(), func(e *engine) {
+		for _, m := range e.roster.Members {
+			e.members.online[m.Role] = m.Role != e.self
+		}
+		for _, m := range e.roster.Members {
+			if m.Role == e.self {
+				continue
+			}
+			book := e.n.host.Peerstore()
+			book.AddAddr(m.Peer, own, time.Minute)
+			e.links.addAddresses(m.Peer)
+			direct := slices.ContainsFunc(book.Addrs(m.Peer), func(a ma.Multiaddr) bool { return !overlay.IsCircuit(a) })
+			circuit := slices.ContainsFunc(book.Addrs(m.Peer), overlay.IsCircuit)
+			beyond := e.paths.enough(m.Peer)
+			if beyond {
+				far++
+			}
+			if direct == beyond || !circuit {
+				t.Errorf("%s, beyond the ring %v: %v", m.Role, beyond, book.Addrs(m.Peer))
+			}
+		}
+	})
+	if err != nil || far != len(roles)-1-maxNeighbours {
+		t.Errorf("%d members are beyond the ring, want %d; %v", far, len(roles)-1-maxNeighbours, err)
+	}
+}
