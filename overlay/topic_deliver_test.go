@@ -34,6 +34,9 @@ func TestDeliver(t *testing.T) {
 	if err := topic.Meshed(ctx, s.hub.ID()); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.hubs.Meshed(ctx, h.ID()); err != nil { // our graft reaches it later than ours is made
+		t.Fatal(err)
+	}
 	for n := range uint32(count) {
 		if err := s.topics[0].Publish(ctx, payload(1, n)); err != nil {
 			t.Fatal(err)
