@@ -202,9 +202,10 @@ func (in *inbound) flow(l *lane) {
 	}
 }
 
-// pausedNow notes that a subscription is full.
+// pausedNow reports whether a subscription is full, and notes it. Once one was found full, resume says when to go on, to all
+// lanes: if one looked again for itself and found room, the lanes that stopped before it would wait for good.
 func (in *inbound) pausedNow() bool {
-	in.stalled = in.e.n.hub.paused()
+	in.stalled = in.stalled || in.e.n.hub.paused()
 	return in.stalled
 }
 

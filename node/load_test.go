@@ -2,6 +2,7 @@ package node
 
 import (
 	"crypto/rand"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,5 +197,81 @@ func TestAcknowledgementsSpread(t *testing.T) {
 	}
 	if len(tenths) < 8 {
 		t.Errorf("200 members acknowledge in %d of ten tenths of an hour", len(tenths))
+	}
+}
+
+// TestResumeReachesEveryLane has one sender's lane stop because a screen is full, and another's look again when it is not
+// full any more: the first goes on too.
+func TestResumeReachesEveryLane(t *testing.T) {
+	n := &Node{hub: newHub(time.Now)}
+	in := newInbound(&engine{n: n}, nil)
+	screen := n.hub.subscribe()
+	for range pauseEvents {
+		n.hub.publish(Note{})
+	}
+	lanes := make([]*lane, 2)
+	for i, role := range []wire.Role{"A", "B"} {
+		lanes[i] = newLane(&chat{}, uint16(i), frame.Member{Role: role}, order.Position{})
+	}
+	lanes[0].queue.Put(order.Position{}, nil)
+	in.flow(lanes[0])
+	for range pauseEvents - resumeEvents + 1 {
+		screen.Next(t.Context())
+	}
+	in.flow(lanes[1])
+	<-n.hub.resume
+	in.resume()
+	if _, goesOn := in.touched[lanes[0]]; !goesOn {
+		t.Error("the lane that stopped first waits for good")
+	}
+}
+
+// TestGapWithMuchBehind has a lane full of frames behind a long gap: what a fetch brings takes their room, so the gap is
+// closed after a few fetches and not after one for each frame.
+func TestGapWithMuchBehind(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B")
+	w.disk = false
+	a := w.join("A")
+	var deaf atomic.Bool
+	w.tune = func(cfg *Config) {
+		cfg.Timing.GapGrace = time.Hour
+		cfg.faults.dropTopic = deaf.Load
+	}
+	b := w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	const gap = 1000
+	want := numbered("message", gap+order.MaxHeld+500)
+	send := func(list []string) {
+		for _, text := range list {
+			a.send(text)
+		}
+		if err := a.run.node.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deaf.Store(true)
+	send(want[:gap])
+	deaf.Store(false)
+	send(want[gap:])
+	var before, after uint64
+	for full := false; !full; {
+		if err := b.run.node.call(t.Context(), func(e *engine) {
+			for l := range e.inbound.gaps {
+				if full = l.queue.Held() >= order.MaxHeld; full {
+					l.due, before = time.Now(), e.links.number()
+					e.cfg.Timing.GapGrace = 0 // what finds no room now is missed, and fetched, later
+				}
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.reads("A", want...)
+	if err := b.run.node.call(t.Context(), func(e *engine) { after = e.links.number() }); err != nil {
+		t.Fatal(err)
+	}
+	if fetches := after - before; fetches > 20 {
+		t.Errorf("%d fetches for a gap of %d frames", fetches, gap)
 	}
 }

@@ -10,6 +10,9 @@ const (
 	// pauseEvents is the number of unread events at which the engine stops opening chat frames: what is not opened
 	// stays in the ordering buffers and in the backlog, so a slow screen delays messages and loses none.
 	pauseEvents = 4096
+	// resumeEvents is the number of unread events at which it goes on. If it went on at once, it would stop again
+	// after each message.
+	resumeEvents = pauseEvents / 2
 	// maxEvents is the number of unread events at which a subscription begins to drop, counted by Lagged.
 	maxEvents = 4 * pauseEvents
 )
@@ -29,7 +32,7 @@ type Subscription struct {
 
 // hub hands every event to every subscription.
 type hub struct {
-	resume chan struct{} // one token when a subscription has fallen below pauseEvents again
+	resume chan struct{} // one token when a subscription has fallen below resumeEvents
 	now    func() time.Time
 
 	mu     sync.Mutex
@@ -131,7 +134,7 @@ func (s *Subscription) take() (e Event, ok, closed bool) {
 	if len(s.queue) > 0 || s.closed {
 		s.signal()
 	}
-	if len(s.queue) == pauseEvents-1 {
+	if len(s.queue) == resumeEvents-1 {
 		select {
 		case h.resume <- struct{}{}:
 		default:

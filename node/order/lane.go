@@ -1,9 +1,13 @@
 package order
 
-import "math"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
-// MaxHeld is how many frames a lane holds while something before them is missing. What comes on top is not kept, and is
-// wanted again later.
+// MaxHeld is how many frames a lane holds while something before them is missing: those that are nearest to their turn.
+// What comes on top is not kept, and is wanted again later.
 const MaxHeld = 4096
 
 // Position is a frame's place among its sender's: first the start, then the counter.
@@ -17,7 +21,7 @@ const (
 	Held      Verdict = iota + 1 // it waits for its turn, which may be now
 	Behind                       // the lane has gone past its position
 	Duplicate                    // its position is taken
-	Full                         // no room; it will be wanted again
+	Full                         // no room for one so far ahead; it will be wanted again
 )
 
 // Want is a run of counters of one start that is missing: both ends are included.
@@ -33,13 +37,20 @@ type Want struct {
 
 // Lane orders the frames of one sender in one session. T is what a frame is carried in.
 type Lane[T any] struct {
-	cur, next uint32 // the position that comes next
-	tail      bool   // it was asked whether the present start goes on, and it does not
-	ended     bool   // the sender has gone on to another session
-	begun     bool   // a frame or a hint came, or the lane was restored
-	held      map[uint32]map[uint32]T
-	count     int // frames in held
+	cur, next uint32                  // the position that comes next
+	tail      bool                    // it was asked whether the present start goes on, and it does not
+	ended     bool                    // the sender has gone on to another session
+	begun     bool                    // a frame or a hint came, or the lane was restored
+	held      map[uint32][]waiting[T] // of each start, by ascending counters; never empty
+	count     int                     // frames in held
+	room      int                     // most frames in held
 	hints     map[uint32]hint
+}
+
+// waiting is a frame that waits for its turn.
+type waiting[T any] struct {
+	counter uint32
+	frame   T
 }
 
 // hint is what the backlog is said to hold of one start.
@@ -49,7 +60,7 @@ type hint struct{ low, high uint32 }
 func New[T any](at Position) *Lane[T] {
 	return &Lane[T]{
 		cur: at.Start, next: at.Counter, begun: at != Position{},
-		held: make(map[uint32]map[uint32]T), hints: make(map[uint32]hint),
+		held: make(map[uint32][]waiting[T]), room: MaxHeld, hints: make(map[uint32]hint),
 	}
 }
 
@@ -62,27 +73,58 @@ func (l *Lane[T]) Begun() bool { return l.begun }
 // Held returns how many frames wait.
 func (l *Lane[T]) Held() int { return l.count }
 
-// Put takes a frame in.
+// Put takes a frame in. When the lane is full, the frame that is farthest from its turn has to go: if far ones kept near
+// ones out, whoever fetches a gap could use one frame of each answer. The one whose turn it is always has room.
 func (l *Lane[T]) Put(p Position, frame T) Verdict {
 	l.begun = true
 	if p.Start < l.cur || p.Start == l.cur && p.Counter < l.next {
 		return Behind
 	}
-	of := l.held[p.Start]
-	if _, taken := of[p.Counter]; taken {
+	at, taken := l.place(p)
+	if taken {
 		return Duplicate
 	}
-	if l.count >= MaxHeld && p != l.At() {
+	if l.count >= l.room && p != l.At() && !l.makeRoom(p) {
 		l.Hint(p.Start, p.Counter, p.Counter)
 		return Full
 	}
-	if of == nil {
-		of = make(map[uint32]T)
-		l.held[p.Start] = of
-	}
-	of[p.Counter] = frame
+	l.held[p.Start] = slices.Insert(l.held[p.Start], at, waiting[T]{p.Counter, frame})
 	l.count++
 	return Held
+}
+
+// place returns where among its start's a frame belongs, and whether it is there.
+func (l *Lane[T]) place(p Position) (at int, taken bool) {
+	of := l.held[p.Start]
+	if n := len(of); n == 0 || of[n-1].counter < p.Counter {
+		return n, false // in order, as most come
+	}
+	return slices.BinarySearchFunc(of, p.Counter, func(w waiting[T], c uint32) int { return cmp.Compare(w.counter, c) })
+}
+
+// makeRoom drops the frame that is farthest from its turn, if it is farther than p.
+func (l *Lane[T]) makeRoom(p Position) bool {
+	start := l.cur
+	for s := range l.held {
+		start = max(start, s)
+	}
+	of := l.held[start]
+	last := of[len(of)-1].counter
+	if start < p.Start || start == p.Start && last < p.Counter {
+		return false
+	}
+	of[len(of)-1] = waiting[T]{}
+	l.shrink(start, of[:len(of)-1])
+	l.Hint(start, last, last)
+	return true
+}
+
+// shrink notes what is left of a start after one frame went.
+func (l *Lane[T]) shrink(start uint32, left []waiting[T]) {
+	l.count--
+	if l.held[start] = left; len(left) == 0 {
+		delete(l.held, start)
+	}
 }
 
 // Hint says that somebody holds the counters low to high of a start, or some of them.
@@ -112,21 +154,26 @@ func (l *Lane[T]) Done() bool {
 // Next returns the frame whose turn it is.
 func (l *Lane[T]) Next() (frame T, at Position, ok bool) {
 	l.settle()
-	frame, ok = l.held[l.cur][l.next]
-	return frame, l.At(), ok
+	if !l.ready() {
+		return frame, l.At(), false
+	}
+	return l.held[l.cur][0].frame, l.At(), true
+}
+
+// ready reports whether the frame that comes next is here.
+func (l *Lane[T]) ready() bool {
+	first, ok := l.firstHeld()
+	return ok && first == l.next
 }
 
 // Advance goes past the frame that Next returned.
 func (l *Lane[T]) Advance() {
-	of := l.held[l.cur]
-	if _, ok := of[l.next]; !ok {
+	if !l.ready() {
 		return
 	}
-	delete(of, l.next)
-	l.count--
-	if len(of) == 0 {
-		delete(l.held, l.cur)
-	}
+	of := l.held[l.cur]
+	of[0] = waiting[T]{}
+	l.shrink(l.cur, of[1:])
 	l.next++
 	l.tail = false
 	l.trim()
@@ -135,7 +182,7 @@ func (l *Lane[T]) Advance() {
 // Want returns what is to be fetched before the lane can go on, if anything.
 func (l *Lane[T]) Want() (Want, bool) {
 	l.settle()
-	if _, ready := l.held[l.cur][l.next]; ready {
+	if l.ready() {
 		return Want{}, false
 	}
 	h, hinted := l.hints[l.cur]
@@ -211,13 +258,11 @@ func (l *Lane[T]) laterStart() (uint32, bool) {
 
 // firstHeld returns the lowest counter that is held of the present start.
 func (l *Lane[T]) firstHeld() (uint32, bool) {
-	best, found := uint32(0), false
-	for c := range l.held[l.cur] {
-		if !found || c < best {
-			best, found = c, true
-		}
+	of := l.held[l.cur]
+	if len(of) == 0 {
+		return 0, false
 	}
-	return best, found
+	return of[0].counter, true
 }
 
 // trim forgets hints that the lane has gone past.

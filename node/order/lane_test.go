@@ -146,8 +146,43 @@ func TestFullLaneWantsItAgain(t *testing.T) {
 	}
 }
 
-// TestEverythingOnceInOrder sends frames of several starts through loss, duplication and reordering. Whoever answers
-// each Want from what the sender sealed gets all of it, once, in order.
+// TestNearFramesHaveRoom fills a lane behind a gap: an answer to its fetch takes the room of the frames that are farthest
+// ahead, of which nothing is forgotten.
+func TestNearFramesHaveRoom(t *testing.T) {
+	const gap = 100
+	l := New[Position](Position{})
+	for i := range uint32(MaxHeld - 2) {
+		put(t, l, Held, 0, gap+i)
+	}
+	put(t, l, Held, 1, 0)
+	put(t, l, Held, 1, 1)
+	put(t, l, Full, 1, 2)
+	for i := range uint32(gap) {
+		put(t, l, Held, 0, i)
+	}
+	if l.Held() != MaxHeld+1 { // the first one needed no room
+		t.Fatalf("%d frames are held", l.Held())
+	}
+	const left = MaxHeld - 2 + gap - (gap - 3) // of the first start: two of the second one went first
+	if got := len(drain(l)); got != left {
+		t.Fatalf("%d frames came out, want %d", got, left)
+	}
+	if w, ok := l.Want(); !ok || w != (Want{From: left, To: MaxHeld - 3 + gap, Low: left}) {
+		t.Fatalf("wants %+v, %v", w, ok)
+	}
+	for i := range uint32(gap - 3) {
+		put(t, l, Held, 0, left+i)
+	}
+	drain(l)
+	w, _ := l.Want()
+	l.GiveUp(w) // nothing more of the first start
+	if w, ok := l.Want(); !ok || w.Start != 1 || w.To != 2 {
+		t.Fatalf("wants %+v, %v of the second start", w, ok)
+	}
+}
+
+// TestEverythingOnceInOrder sends frames of several starts through loss, duplication and reordering, and lanes with little
+// room. Whoever answers each Want from what the sender sealed gets all of it, once, in order.
 func TestEverythingOnceInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var sealed []Position
@@ -159,6 +194,7 @@ func TestEverythingOnceInOrder(t *testing.T) {
 			start += rapid.Uint32Range(1, 2).Draw(t, "step")
 		}
 		l := New[Position](Position{})
+		l.room = rapid.IntRange(1, 20).Draw(t, "room")
 		var out []Position
 		order := rapid.Permutation(sealed).Draw(t, "order")
 		for _, p := range order {
