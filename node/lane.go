@@ -38,9 +38,11 @@ type lane struct {
 
 func newLane(c *chat, sender uint16, m frame.Member, at order.Position) *lane {
 	return &lane{
-		chat: c, sender: sender, member: m, queue: order.New[[]byte](at),
+		chat: c, sender: sender, member: m, queue: order.New(at, frameSize),
 	}
 }
+
+func frameSize(data []byte) int { return len(data) }
 
 // opened is a frame that stood at a position.
 type opened struct {

@@ -6,9 +6,13 @@ import (
 	"slices"
 )
 
-// MaxHeld is how many frames a lane holds while something before them is missing: those that are nearest to their turn.
-// What comes on top is not kept, and is wanted again later.
-const MaxHeld = 4096
+// MaxHeld and MaxHeldBytes are how many frames, and how many bytes of them, a lane holds while something before them is
+// missing or their reader is slow: those that are nearest to their turn. What comes on top is not kept, and is wanted again
+// later. Arbitrary: some seconds of the fastest sender.
+const (
+	MaxHeld      = 16_384
+	MaxHeldBytes = 16 << 20
+)
 
 // Position is a frame's place among its sender's: first the start, then the counter.
 type Position struct{ Start, Counter uint32 }
@@ -43,7 +47,10 @@ type Lane[T any] struct {
 	begun     bool                    // a frame or a hint came, or the lane was restored
 	held      map[uint32][]waiting[T] // of each start, by ascending counters; never empty
 	count     int                     // frames in held
+	bytes     int                     // their sizes
 	room      int                     // most frames in held
+	roomBytes int                     // most bytes of them
+	size      func(T) int
 	hints     map[uint32]hint
 }
 
@@ -56,11 +63,11 @@ type waiting[T any] struct {
 // hint is what the backlog is said to hold of one start.
 type hint struct{ low, high uint32 }
 
-// New returns a lane that goes on at a position; the zero position begins a new one.
-func New[T any](at Position) *Lane[T] {
+// New returns a lane that goes on at a position; the zero position begins a new one. size returns how many bytes a frame has.
+func New[T any](at Position, size func(T) int) *Lane[T] {
 	return &Lane[T]{
 		cur: at.Start, next: at.Counter, begun: at != Position{},
-		held: make(map[uint32][]waiting[T]), room: MaxHeld, hints: make(map[uint32]hint),
+		held: make(map[uint32][]waiting[T]), room: MaxHeld, roomBytes: MaxHeldBytes, size: size, hints: make(map[uint32]hint),
 	}
 }
 
@@ -84,12 +91,15 @@ func (l *Lane[T]) Put(p Position, frame T) Verdict {
 	if taken {
 		return Duplicate
 	}
-	if l.count >= l.room && p != l.At() && !l.makeRoom(p) {
-		l.Hint(p.Start, p.Counter, p.Counter)
-		return Full
+	for size := l.size(frame); p != l.At() && (l.count >= l.room || l.bytes+size > l.roomBytes); {
+		if !l.makeRoom(p) {
+			l.Hint(p.Start, p.Counter, p.Counter)
+			return Full
+		}
 	}
 	l.held[p.Start] = slices.Insert(l.held[p.Start], at, waiting[T]{p.Counter, frame})
 	l.count++
+	l.bytes += l.size(frame)
 	return Held
 }
 
@@ -104,6 +114,9 @@ func (l *Lane[T]) place(p Position) (at int, taken bool) {
 
 // makeRoom drops the frame that is farthest from its turn, if it is farther than p.
 func (l *Lane[T]) makeRoom(p Position) bool {
+	if l.count == 0 {
+		return false
+	}
 	start := l.cur
 	for s := range l.held {
 		start = max(start, s)
@@ -113,15 +126,21 @@ func (l *Lane[T]) makeRoom(p Position) bool {
 	if start < p.Start || start == p.Start && last < p.Counter {
 		return false
 	}
-	of[len(of)-1] = waiting[T]{}
+	l.drop(&of[len(of)-1])
 	l.shrink(start, of[:len(of)-1])
 	l.Hint(start, last, last)
 	return true
 }
 
+// drop empties the place of a frame that goes.
+func (l *Lane[T]) drop(w *waiting[T]) {
+	l.count--
+	l.bytes -= l.size(w.frame)
+	*w = waiting[T]{}
+}
+
 // shrink notes what is left of a start after one frame went.
 func (l *Lane[T]) shrink(start uint32, left []waiting[T]) {
-	l.count--
 	if l.held[start] = left; len(left) == 0 {
 		delete(l.held, start)
 	}
@@ -172,7 +191,7 @@ func (l *Lane[T]) Advance() {
 		return
 	}
 	of := l.held[l.cur]
-	of[0] = waiting[T]{}
+	l.drop(&of[0])
 	l.shrink(l.cur, of[1:])
 	l.next++
 	l.tail = false
