@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"conclave/overlay/baseline"
@@ -24,6 +26,20 @@ type chat interface {
 	send(ctx context.Context, from int, text string) error
 	// receive returns the next text of another member that reaches this one.
 	receive(ctx context.Context, member int) (string, error)
+	// close ends it; a second close does nothing.
+	close() error
+}
+
+// side makes one side of a comparison.
+type side func(b testing.TB, members int) chat
+
+// alone makes a side, has f use it, and closes it. What one side keeps (raw gossipsub a hash of every message for two
+// minutes) would be in the way of the other: both have one heap in this process, and one garbage collector.
+func alone(b testing.TB, members int, make side, f func(chat) error) error {
+	c := make(b, members)
+	err := errors.Join(f(c), c.close())
+	runtime.GC()
+	return err
 }
 
 // plan is a number of texts: count from first on, the i-th of them sent by member i modulo senders.

@@ -197,7 +197,7 @@ func (c *conclave) receive(ctx context.Context, member int) (string, error) {
 	}
 }
 
-// close stops everything and returns what went wrong.
+// close stops everything, forgets it, and returns what went wrong.
 func (c *conclave) close() error {
 	c.stop()
 	var errs []error
@@ -205,6 +205,7 @@ func (c *conclave) close() error {
 		errs = append(errs, m.Close())
 	}
 	c.running.Wait()
+	c.members, c.events = nil, nil
 	for len(c.errs) > 0 {
 		errs = append(errs, <-c.errs)
 	}

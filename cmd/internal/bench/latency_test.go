@@ -19,29 +19,26 @@ func roomy(b *testing.B, members int) {
 }
 
 func BenchmarkLatency(b *testing.B) {
-	const rounds, count, gap = 5, 72, 20 * time.Millisecond
+	const turns, count, gap = 3, 200, 20 * time.Millisecond
+	sides := []side{ours, plain, signing, keeping}
 	for _, members := range []int{3, 24} {
 		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {
 			roomy(b, members)
-			sides := []chat{newConclave(b, members), newRaw(b, members), newSigned(b, members), newKept(b, members)}
 			for b.Loop() {
 				var all [4]baseline.Latencies
-				turns := func(warm bool) (turns []func(int) error) {
-					for n, c := range sides {
-						turns = append(turns, func(round int) error {
-							into, first := &all[n], (round+1)*count
-							if warm {
-								into, first = new(baseline.Latencies), 0
+				var each []func(int) error
+				for n, make := range sides {
+					each = append(each, func(int) error {
+						return alone(b, members, make, func(c chat) error {
+							var warm baseline.Latencies
+							if err := (plan{0, count / 2, members}).paced(b.Context(), c, gap, &warm); err != nil {
+								return err
 							}
-							return plan{first, count, members}.paced(b.Context(), c, gap, into)
+							return plan{count / 2, count, members}.paced(b.Context(), c, gap, &all[n])
 						})
-					}
-					return turns
+					})
 				}
-				if err := baseline.Interleave(1, turns(true)...); err != nil {
-					b.Fatal(err)
-				}
-				if err := baseline.Interleave(rounds, turns(false)...); err != nil {
+				if err := baseline.Interleave(turns, each...); err != nil {
 					b.Fatal(err)
 				}
 				reportLatency(b, &all[0], &all[1], &all[2], &all[3])
@@ -90,11 +87,14 @@ func BenchmarkHub(b *testing.B) {
 	for _, members := range []int{fewMembers, manyMembers} {
 		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {
 			roomy(b, fewMembers) // a hundred have their state in memory
-			ours, raw := newConclave(b, members), newRaw(b, members)
 			for b.Loop() {
 				var a, z baseline.Latencies
-				p := plan{0, hubMessages, members}
-				if err := errors.Join(p.paced(b.Context(), ours, gap, &a), p.paced(b.Context(), raw, gap, &z)); err != nil {
+				turn := func(make side, into *baseline.Latencies) error {
+					return alone(b, members, make, func(c chat) error {
+						return plan{0, hubMessages, members}.paced(b.Context(), c, gap, into)
+					})
+				}
+				if err := errors.Join(turn(ours, &a), turn(plain, &z)); err != nil {
 					b.Fatal(err)
 				}
 				b.ReportMetric(0, "ns/op")
@@ -111,23 +111,33 @@ func BenchmarkHub(b *testing.B) {
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
+// BenchmarkThroughput sends texts as fast as possible. The first round of each turn warms up: queues, maps and the heap grow
+// to the size that they keep.
 func BenchmarkThroughput(b *testing.B) {
-	const members, rounds, count = 3, 3, 15000
+	const members, turns, rounds, count = 3, 3, 3, 30000
 	roomy(b, members)
-	ours, raw := newConclave(b, members), newRaw(b, members)
 	for b.Loop() {
 		var took [2]time.Duration
-		side := func(n int, c chat, brake bool) func(int) error {
-			return func(round int) error {
-				d, err := plan{(round + 1) * count, count, members}.burst(b.Context(), c, brake)
-				took[n] += d
-				return err
+		turn := func(n int, make side, brake bool) func(int) error {
+			return func(int) error {
+				return alone(b, members, make, func(c chat) error {
+					for round := range rounds + 1 {
+						d, err := plan{round * count, count, members}.burst(b.Context(), c, brake)
+						if err != nil {
+							return err
+						}
+						if round > 0 {
+							took[n] += d
+						}
+					}
+					return nil
+				})
 			}
 		}
-		if err := baseline.Interleave(rounds, side(0, ours, false), side(1, raw, true)); err != nil {
+		if err := baseline.Interleave(turns, turn(0, ours, false), turn(1, plain, true)); err != nil {
 			b.Fatal(err)
 		}
-		deliveries := float64(rounds * count * (members - 1))
+		deliveries := float64(turns * rounds * count * (members - 1))
 		a, z := deliveries/took[0].Seconds(), deliveries/took[1].Seconds()
 		b.ReportMetric(0, "ns/op")
 		b.ReportMetric(a, "conclave-deliveries/s")

@@ -11,35 +11,46 @@ import (
 // raw is the baseline as a chat.
 type raw struct{ star *baseline.Star }
 
-func newRaw(b testing.TB, members int) raw {
+func newRaw(b testing.TB, members int) *raw {
 	ctx, cancel := context.WithTimeout(b.Context(), patient)
 	defer cancel()
 	star, err := baseline.NewStar(ctx, members)
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := raw{star}
+	r := &raw{star}
 	b.Cleanup(func() {
-		if err := star.Close(); err != nil {
+		if err := r.close(); err != nil {
 			b.Error(err)
 		}
 	})
 	return r
 }
 
-func (r raw) size() int { return len(r.star.Members) }
+func (r *raw) close() error {
+	star := r.star
+	if r.star = nil; star == nil { // the benchmark's end, which holds r, must not hold it
+		return nil
+	}
+	return star.Close()
+}
 
-func (r raw) send(ctx context.Context, from int, text string) error {
+func (r *raw) size() int { return len(r.star.Members) }
+
+func (r *raw) send(ctx context.Context, from int, text string) error {
 	return r.star.Members[from].Publish(ctx, []byte(text))
 }
 
-func (r raw) receive(ctx context.Context, member int) (string, error) {
+func (r *raw) receive(ctx context.Context, member int) (string, error) {
 	data, err := r.star.Members[member].Receive(ctx)
 	return string(data), err
 }
 
 // signed is the baseline with more work on every message, as a chat: signers or keepers.
-type signed[M signer] []M
+type signed[M signer] struct {
+	*raw
+	members []M
+}
 
 type signer interface {
 	Publish(ctx context.Context, data []byte) error
@@ -47,29 +58,35 @@ type signer interface {
 }
 
 func newSigned(b testing.TB, members int) signed[*baseline.Signer] {
-	signers, err := newRaw(b, members).star.Signers()
+	r := newRaw(b, members)
+	signers, err := r.star.Signers()
 	if err != nil {
 		b.Fatal(err)
 	}
-	return signers
+	return signed[*baseline.Signer]{r, signers}
 }
 
 // newKept is newSigned with every message on disk: within 50 ms, as Conclave's members do it.
 func newKept(b testing.TB, members int) signed[*baseline.Keeper] {
-	keepers, err := newRaw(b, members).star.Keepers(b.TempDir(), 50*time.Millisecond)
+	r := newRaw(b, members)
+	keepers, err := r.star.Keepers(b.TempDir(), 50*time.Millisecond)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return keepers
+	return signed[*baseline.Keeper]{r, keepers}
 }
 
-func (s signed[M]) size() int { return len(s) }
-
 func (s signed[M]) send(ctx context.Context, from int, text string) error {
-	return s[from].Publish(ctx, []byte(text))
+	return s.members[from].Publish(ctx, []byte(text))
 }
 
 func (s signed[M]) receive(ctx context.Context, member int) (string, error) {
-	data, err := s[member].Receive(ctx)
+	data, err := s.members[member].Receive(ctx)
 	return string(data), err
 }
+
+// The sides of a comparison.
+func ours(b testing.TB, members int) chat    { return newConclave(b, members) }
+func plain(b testing.TB, members int) chat   { return newRaw(b, members) }
+func signing(b testing.TB, members int) chat { return newSigned(b, members) }
+func keeping(b testing.TB, members int) chat { return newKept(b, members) }
