@@ -51,7 +51,7 @@ func (a *acks) tick(e *engine) {
 // ride returns acknowledgements that may go with texts which are being sealed: they need no batch of their own then, which
 // everybody would have to verify and the relay node to keep. Those that began to gather just now still wait for others.
 func (a *acks) ride(e *engine) (frame.Content, bool) {
-	if a.due.IsZero() || time.Since(a.since) < a.distance(e)/2 {
+	if a.due.IsZero() || time.Since(a.since) < a.distance(e)/4 {
 		return frame.Content{}, false
 	}
 	return a.next(e)
