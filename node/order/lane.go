@@ -91,7 +91,8 @@ func (l *Lane[T]) Put(p Position, frame T) Verdict {
 	if taken {
 		return Duplicate
 	}
-	for size := l.size(frame); p != l.At() && (l.count >= l.room || l.bytes+size > l.roomBytes); {
+	size := l.size(frame)
+	for p != l.At() && (l.count >= l.room || l.bytes+size > l.roomBytes) {
 		if !l.makeRoom(p) {
 			l.Hint(p.Start, p.Counter, p.Counter)
 			return Full
@@ -99,7 +100,7 @@ func (l *Lane[T]) Put(p Position, frame T) Verdict {
 	}
 	l.held[p.Start] = slices.Insert(l.held[p.Start], at, waiting[T]{p.Counter, frame})
 	l.count++
-	l.bytes += l.size(frame)
+	l.bytes += size
 	return Held
 }
 
@@ -122,25 +123,21 @@ func (l *Lane[T]) makeRoom(p Position) bool {
 		start = max(start, s)
 	}
 	of := l.held[start]
-	last := of[len(of)-1].counter
+	end := len(of) - 1
+	last := of[end].counter
 	if start < p.Start || start == p.Start && last < p.Counter {
 		return false
 	}
-	l.drop(&of[len(of)-1])
-	l.shrink(start, of[:len(of)-1])
+	l.drop(start, &of[end], of[:end])
 	l.Hint(start, last, last)
 	return true
 }
 
-// drop empties the place of a frame that goes.
-func (l *Lane[T]) drop(w *waiting[T]) {
+// drop empties the place of a frame of a start that goes. left are the others.
+func (l *Lane[T]) drop(start uint32, gone *waiting[T], left []waiting[T]) {
 	l.count--
-	l.bytes -= l.size(w.frame)
-	*w = waiting[T]{}
-}
-
-// shrink notes what is left of a start after one frame went.
-func (l *Lane[T]) shrink(start uint32, left []waiting[T]) {
+	l.bytes -= l.size(gone.frame)
+	*gone = waiting[T]{}
 	if l.held[start] = left; len(left) == 0 {
 		delete(l.held, start)
 	}
@@ -191,8 +188,7 @@ func (l *Lane[T]) Advance() {
 		return
 	}
 	of := l.held[l.cur]
-	l.drop(&of[0])
-	l.shrink(l.cur, of[1:])
+	l.drop(l.cur, &of[0], of[1:])
 	l.next++
 	l.tail = false
 	l.trim()
