@@ -217,12 +217,7 @@ func TestSlowScreen(t *testing.T) {
 	slow := b.run.node.Subscribe()
 	defer slow.Close()
 	want := numbered("line", 2*pauseEvents)
-	for _, text := range want {
-		a.send(text)
-	}
-	if err := a.run.node.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	a.sendAll(want)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var got []string

@@ -281,6 +281,17 @@ func (p *person) send(text string) wire.MessageID {
 	return id
 }
 
+// sendAll sends texts as fast as Send takes them and returns when all are acknowledged.
+func (p *person) sendAll(texts []string) {
+	p.t.Helper()
+	for _, text := range texts {
+		p.send(text)
+	}
+	if err := p.run.node.Flush(p.t.Context()); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // texts returns what the screen has shown of one sender.
 func texts(events []Event, from wire.Role) []string {
 	var out []string

@@ -242,18 +242,10 @@ func TestGapWithMuchBehind(t *testing.T) {
 	agree(t, []wire.Role{"A", "B"}, a, b)
 	const gap = 1000
 	want := numbered("message", gap+order.MaxHeld+500)
-	send := func(list []string) {
-		for _, text := range list {
-			a.send(text)
-		}
-		if err := a.run.node.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
 	deaf.Store(true)
-	send(want[:gap])
+	a.sendAll(want[:gap])
 	deaf.Store(false)
-	send(want[gap:])
+	a.sendAll(want[gap:])
 	var before, after uint64
 	for full := false; !full; {
 		if err := b.run.node.call(t.Context(), func(e *engine) {
