@@ -35,8 +35,8 @@ type side func(b testing.TB, members int) chat
 
 // alone makes a side, has f use it, and closes it. What one side keeps (raw gossipsub a hash of every message for two
 // minutes) would be in the way of the other: both have one heap in this process, and one garbage collector.
-func alone(b testing.TB, members int, make side, f func(chat) error) error {
-	c := make(b, members)
+func alone(b testing.TB, members int, begin side, f func(chat) error) error {
+	c := begin(b, members)
 	err := errors.Join(f(c), c.close())
 	runtime.GC()
 	return err

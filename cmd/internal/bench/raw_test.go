@@ -57,7 +57,7 @@ type signer interface {
 	Receive(ctx context.Context) ([]byte, error)
 }
 
-func newSigned(b testing.TB, members int) signed[*baseline.Signer] {
+func newSigned(b testing.TB, members int) chat {
 	r := newRaw(b, members)
 	signers, err := r.star.Signers()
 	if err != nil {
@@ -67,7 +67,7 @@ func newSigned(b testing.TB, members int) signed[*baseline.Signer] {
 }
 
 // newKept is newSigned with every message on disk: within 50 ms, as Conclave's members do it.
-func newKept(b testing.TB, members int) signed[*baseline.Keeper] {
+func newKept(b testing.TB, members int) chat {
 	r := newRaw(b, members)
 	keepers, err := r.star.Keepers(b.TempDir(), 50*time.Millisecond)
 	if err != nil {
@@ -85,8 +85,6 @@ func (s signed[M]) receive(ctx context.Context, member int) (string, error) {
 	return string(data), err
 }
 
-// The sides of a comparison.
-func ours(b testing.TB, members int) chat    { return newConclave(b, members) }
-func plain(b testing.TB, members int) chat   { return newRaw(b, members) }
-func signing(b testing.TB, members int) chat { return newSigned(b, members) }
-func keeping(b testing.TB, members int) chat { return newKept(b, members) }
+// ours and plain are newConclave and newRaw as sides.
+func ours(b testing.TB, members int) chat  { return newConclave(b, members) }
+func plain(b testing.TB, members int) chat { return newRaw(b, members) }
