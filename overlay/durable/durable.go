@@ -152,6 +152,11 @@ func (c *conn) configure(opts Options) error {
 	if err := c.raw.BusyTimeout(max(wait, 0)); err != nil {
 		return err
 	}
+	// A plan that does not depend on what is bound: otherwise SQLite prepares a statement with a limit anew each time it
+	// runs, to plan for the limit that it has now.
+	if _, err := c.raw.Config(sqlite3.DBCONFIG_ENABLE_QPSG, true); err != nil {
+		return err
+	}
 	script := "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;"
 	pages := logPages
 	if opts.Erase {
