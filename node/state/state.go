@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"time"
 
@@ -31,6 +32,12 @@ DROP TABLE shown;
 `, `
 CREATE TABLE shelf    (seq INTEGER PRIMARY KEY, data BLOB NOT NULL, at INTEGER NOT NULL, stored INTEGER NOT NULL);
 `}}
+
+// image is a state file without content, so that no member's start has to make the tables: "go test ./node/state -update"
+// makes it anew, and TestImage says when that is needed.
+//
+//go:embed empty.db
+var image []byte
 
 // Store is an open state file.
 type Store struct{ db *durable.DB }
@@ -81,6 +88,7 @@ func Open(path string) (*Store, error) {
 		if path == "" {
 			return durable.OpenMemory([]durable.Schema{schema}, opts)
 		}
+		opts.Image = image
 		return durable.Open(path, []durable.Schema{schema}, opts)
 	}
 	db, err := open()

@@ -1,28 +1,33 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/ext/serdes"
+
+	"conclave/overlay/wire"
 )
+
+// imageID stands in an image for the ID that each new file draws.
+var imageID = wire.DatabaseID([]byte("ID of a new file"))
 
 // create gives a path that has no file one that holds the tables already. Where the system cannot make a file that is
 // there whole or not at all, it leaves an empty one, which is a valid empty database: its tables are made in it, in
 // transactions that are flushed one by one, and that takes several times as long.
-func create(path string, schemas []Schema, random io.Reader) error {
+func create(path string, schemas []Schema, opts Options) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil // checkFile judges it
 	}
 	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
 		return fmt.Errorf("creating the database's folder: %w", err)
 	}
-	image, err := newImage(schemas, random)
+	image, err := ownImage(schemas, opts)
 	if err != nil {
 		return err
 	}
@@ -36,15 +41,38 @@ func create(path string, schemas []Schema, random io.Reader) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// newImage returns the bytes of a database that holds the tables and nothing else.
-func newImage(schemas []Schema, random io.Reader) (image []byte, err error) {
+// ownImage returns the image with an ID of its own.
+func ownImage(schemas []Schema, opts Options) ([]byte, error) {
+	image := opts.Image
+	if image == nil {
+		var err error
+		if image, err = NewImage(schemas); err != nil {
+			return nil, err
+		}
+	}
+	id, err := drawID(opts.Random)
+	if err != nil {
+		return nil, err
+	}
+	if n := bytes.Count(image, imageID[:]); n != 1 {
+		return nil, fmt.Errorf("an image has %d places for its ID, want one", n)
+	}
+	return bytes.Replace(image, imageID[:], id[:], 1), nil
+}
+
+// NewImage returns the bytes of a database that holds the tables of schemas and nothing else, to be used as
+// Options.Image. They are the same each time, for one version of SQLite.
+func NewImage(schemas []Schema) (image []byte, err error) {
 	raw, err := sqlite3.OpenFlags(inMemory, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
 	if err != nil {
 		return nil, err
 	}
 	c := newConn(raw)
 	defer func() { err = errors.Join(err, c.close()) }()
-	if _, err := c.migrate("(new)", schemas, random); err != nil {
+	if _, err := c.migrate("(new)", schemas, bytes.NewReader(imageID[:])); err != nil {
+		return nil, err
+	}
+	if err := c.raw.Exec("VACUUM"); err != nil { // what the steps dropped leaves no trace
 		return nil, err
 	}
 	if image, err = serdes.Serialize(raw, "main"); err != nil {

@@ -106,11 +106,9 @@ func (c *conn) migrateSteps(path string, have map[string]int, schemas []Schema, 
 }
 
 func (c *conn) create(random io.Reader, id *wire.DatabaseID) error {
-	if random == nil {
-		random = rand.Reader
-	}
-	if _, err := io.ReadFull(random, id[:]); err != nil {
-		return fmt.Errorf("drawing the database's ID: %w", err)
+	var err error
+	if *id, err = drawID(random); err != nil {
+		return err
 	}
 	if err := c.raw.Exec(metaTables); err != nil {
 		return err
@@ -119,4 +117,15 @@ func (c *conn) create(random io.Reader, id *wire.DatabaseID) error {
 		return err
 	}
 	return c.raw.Exec(fmt.Sprintf("PRAGMA user_version = %d", fileVersion))
+}
+
+// drawID draws the ID of a new file.
+func drawID(random io.Reader) (id wire.DatabaseID, err error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	if _, err := io.ReadFull(random, id[:]); err != nil {
+		return id, fmt.Errorf("drawing the database's ID: %w", err)
+	}
+	return id, nil
 }
