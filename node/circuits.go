@@ -23,12 +23,13 @@ const maxCircuits = 8
 type circuits struct {
 	e     *engine
 	open  map[peer.ID]*circuit
-	check time.Time // when idle ones are looked for
+	check time.Time // when there is something to begin or to close
 }
 
 // circuit is a way to one member, in use or kept a little longer.
 type circuit struct {
 	waiting []letter
+	begin   time.Time // when what waits sets out, unless something sets out before
 	busy    bool
 	held    bool      // a hole is being punched over it
 	idle    time.Time // since when it is not used
@@ -47,8 +48,13 @@ func (c *circuits) carry(l letter) bool {
 		c.open[l.item.To] = way
 	}
 	way.waiting = append(way.waiting, l)
-	if !way.busy {
+	switch {
+	case way.busy:
+	case !l.mailed:
 		c.send(l.item.To, way)
+	case len(way.waiting) == 1:
+		way.begin = time.Now().Add(c.e.cfg.Timing.CircuitAfter)
+		c.check = sooner(c.check, way.begin)
 	}
 	return true
 }
@@ -88,7 +94,8 @@ func (c *circuits) sent(to peer.ID, letters []letter, accepted int, err error) {
 	}
 }
 
-// tick closes circuits that were not used for a while. One that carries the other side's stream is left to it.
+// tick begins to send what has waited, and closes circuits that were not used for a while. One that carries the other
+// side's stream is left to it.
 func (c *circuits) tick(now time.Time) {
 	if c.check.IsZero() || now.Before(c.check) {
 		return
@@ -96,7 +103,14 @@ func (c *circuits) tick(now time.Time) {
 	c.check = time.Time{}
 	linger := c.e.cfg.Timing.CircuitLinger
 	for to, way := range c.open {
-		if way.busy || way.held {
+		switch {
+		case !way.busy && len(way.waiting) > 0 && now.Before(way.begin):
+			c.check = sooner(c.check, way.begin)
+			continue
+		case !way.busy && len(way.waiting) > 0:
+			c.send(to, way)
+			continue
+		case way.busy || way.held:
 			continue
 		}
 		if now.Sub(way.idle) < linger {

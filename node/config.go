@@ -93,6 +93,7 @@ type Timing struct {
 	ProbeQuick    time.Duration // an unanswered probe ends the link, after something happened to the network; 1.5 s
 	ProbeTimeout  time.Duration // an unanswered probe ends the link; 5 s
 	DoubtAfter    time.Duration // a topic that carried nothing for that long ends the link; 10 s
+	CircuitAfter  time.Duration // a circuit is begun that long after its first share went to the mailbox; 200 ms
 	CircuitLinger time.Duration // a circuit that is not used is closed; 10 s
 	ShareTimeout  time.Duration // longest a share stream takes; 10 s
 	PunchAfter    time.Duration // from somebody's coming to the first attempt to reach them directly; 1 s
@@ -118,6 +119,7 @@ var defaultTiming = Timing{
 	ProbeQuick:    1500 * time.Millisecond,
 	ProbeTimeout:  5 * time.Second,
 	DoubtAfter:    10 * time.Second,
+	CircuitAfter:  200 * time.Millisecond,
 	CircuitLinger: 10 * time.Second,
 	ShareTimeout:  10 * time.Second,
 	PunchAfter:    time.Second,
@@ -129,8 +131,8 @@ var defaultTiming = Timing{
 func (t *Timing) fields() []*time.Duration {
 	return []*time.Duration{
 		&t.StoreAfter, &t.QueueCommit, &t.WindowCommit, &t.AckBase, &t.AckPerMember, &t.GapGrace, &t.GapGiveUp, &t.RedialMin,
-		&t.RedialMax, &t.DialShort, &t.DialTimeout, &t.ProbeEvery, &t.ProbeQuick, &t.ProbeTimeout, &t.DoubtAfter, &t.CircuitLinger, &t.ShareTimeout,
-		&t.PunchAfter, &t.PunchRetry, &t.PunchRetryMax,
+		&t.RedialMax, &t.DialShort, &t.DialTimeout, &t.ProbeEvery, &t.ProbeQuick, &t.ProbeTimeout, &t.DoubtAfter, &t.CircuitAfter, &t.CircuitLinger,
+		&t.ShareTimeout, &t.PunchAfter, &t.PunchRetry, &t.PunchRetryMax,
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // TestShareGoesBothWaysWhileThereIsNoCircuit hands over a share to a member that is present: without a connection to it
-// the mailbox gets it at once, beside the circuit that is begun; with one the circuit alone carries it. What reached the
-// mailbox already is not left there again when the circuit fails.
+// the mailbox gets it at once and a circuit is begun a little later; with one the circuit alone carries it. What reached
+// the mailbox already is not left there again when the circuit fails.
 func TestShareGoesBothWaysWhileThereIsNoCircuit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "A", "B")
@@ -29,7 +29,7 @@ func TestShareGoesBothWaysWhileThereIsNoCircuit(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	to := w.group.Member("B").Cert.Peer
-	hand := func(ready func(e *engine) bool) (mailed, carried bool) {
+	hand := func(ready func(e *engine) bool) (mailed, carried, begun bool) {
 		for done := false; !done; {
 			err := a.run.node.call(ctx, func(e *engine) {
 				if done = ready(e); !done {
@@ -39,20 +39,20 @@ func TestShareGoesBothWaysWhileThereIsNoCircuit(t *testing.T) {
 				e.post.wrapping++
 				e.post.wrapped(keyagreement.Parcel{To: "B"}, to, []byte("not an envelope"), nil)
 				way := e.post.circuits.open[to]
-				mailed, carried = len(e.post.mail) == 1, way != nil && (way.busy || len(way.waiting) == 1)
+				mailed, carried, begun = len(e.post.mail) == 1, way != nil && (way.busy || len(way.waiting) == 1), way != nil && way.busy
 				e.post.mail = nil // it would be refused
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		return mailed, carried
+		return mailed, carried, begun
 	}
 	idle := func(e *engine) bool {
 		way := e.post.circuits.open[to]
 		return e.members.online["B"] && (way == nil || !way.busy)
 	}
-	mailed, carried := hand(func(e *engine) bool {
+	mailed, carried, begun := hand(func(e *engine) bool {
 		if !idle(e) {
 			return false
 		}
@@ -60,12 +60,12 @@ func TestShareGoesBothWaysWhileThereIsNoCircuit(t *testing.T) {
 		_ = e.n.host.Network().ClosePeer(to)
 		return !e.n.connected(to)
 	})
-	if !mailed || !carried {
-		t.Errorf("without a connection: mailbox %v, circuit %v; want both", mailed, carried)
+	if !mailed || !carried || begun {
+		t.Errorf("without a connection: mailbox %v, circuit %v, begun already %v; want both, the mailbox first", mailed, carried, begun)
 	}
-	mailed, carried = hand(func(e *engine) bool { return idle(e) && e.n.connected(to) })
-	if mailed || !carried {
-		t.Errorf("with a connection: mailbox %v, circuit %v; want the circuit alone", mailed, carried)
+	mailed, _, begun = hand(func(e *engine) bool { return idle(e) && e.n.connected(to) })
+	if mailed || !begun {
+		t.Errorf("with a connection: mailbox %v, circuit %v; want the circuit alone", mailed, begun)
 	}
 
 	p := &post{}

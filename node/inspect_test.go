@@ -103,7 +103,9 @@ func TestTrace(t *testing.T) {
 		t.Helper()
 		a.until(what, func(events []Event) bool { return slices.ContainsFunc(all[ShareEvent](events), ok) })
 	}
-	share("its share at B", func(s ShareEvent) bool { return !s.Received && s.OK && s.Of == "A" && s.Peer == "B" })
+	for what, way := range map[string]Way{"its share in B's mailbox": ByMailbox, "its share at B": ByCircuit} {
+		share(what, func(s ShareEvent) bool { return !s.Received && s.OK && s.Of == "A" && s.Peer == "B" && s.Way == way })
+	}
 	share("its share in C's mailbox", func(s ShareEvent) bool { return !s.Received && s.OK && s.Peer == "C" && s.Way == ByMailbox })
 	share("B's share", func(s ShareEvent) bool {
 		return s.Received && s.Of == "B" && s.Peer == "B" && s.Epoch != wire.EpochID{}

@@ -146,8 +146,8 @@ func (p *post) wrap(w keyagreement.Wrap) {
 }
 
 // wrapped sends a share: over a circuit to a member who is present, else by the mailbox. While the circuit has still to be
-// made it goes both ways: making one takes several round trips and the mailbox one, so it is there much sooner, and the
-// second copy costs its recipient no work.
+// made it goes both ways, the mailbox first: making one takes several round trips and handshakes and the mailbox one round
+// trip, so it is there much sooner, and the second copy costs its recipient no work.
 func (p *post) wrapped(parcel keyagreement.Parcel, to peer.ID, envelope []byte, err error) {
 	p.wrapping--
 	if err != nil {
