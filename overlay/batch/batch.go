@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"sync"
 
 	"conclave/overlay/wire"
 )
@@ -46,17 +47,22 @@ func Verify(topic string, data []byte) (wire.Batch, error) {
 	if err != nil {
 		return wire.Batch{}, ErrForged
 	}
-	signed := make([]byte, 0, len(domain)+1+len(topic)+len(data))
-	signed, err = appendContext(signed, topic)
+	room := rooms.Get().(*[]byte)
+	defer rooms.Put(room)
+	signed, err := appendContext((*room)[:0], topic)
 	if err != nil {
 		return wire.Batch{}, err
 	}
 	signed = append(signed, data[:len(data)-ed25519.SignatureSize]...)
+	*room = signed
 	if !ed25519.Verify(b.Sender, signed, b.Signature) {
 		return wire.Batch{}, ErrForged
 	}
 	return b, nil
 }
+
+// rooms hold what a signature covers while it is verified: the batch itself, but behind its context.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
 
 // appendContext appends what the signature covers before the batch: domain, length of the topic, topic.
 func appendContext(dst []byte, topic string) ([]byte, error) {
