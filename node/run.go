@@ -131,11 +131,7 @@ func (n *Node) verify(data []byte) (wire.Batch, bool) {
 	if err != nil {
 		return wire.Batch{}, false
 	}
-	id, err := wire.PeerIDOf(b.Sender)
-	if err != nil {
-		return wire.Batch{}, false
-	}
-	_, _, member := n.roster.Load().MemberByPeer(id)
+	_, member := n.roster.Load().MemberByIdentity(b.Sender)
 	return b, member
 }
 

@@ -220,6 +220,15 @@ func (r *Roster) MemberByPeer(p peer.ID) (Member, int, bool) {
 	return r.Members[i], i, true
 }
 
+// MemberByIdentity returns the member with that identity key. It allocates nothing.
+func (r *Roster) MemberByIdentity(key ed25519.PublicKey) (Member, bool) {
+	i := slices.IndexFunc(r.Members, func(m Member) bool { return bytes.Equal(m.Identity, key) })
+	if i < 0 {
+		return Member{}, false
+	}
+	return r.Members[i], true
+}
+
 // Relay returns the relay node with that peer ID.
 func (r *Roster) Relay(p peer.ID) (Relay, bool) {
 	i := slices.IndexFunc(r.Relays, func(m Relay) bool { return m.Peer == p })

@@ -29,8 +29,14 @@ func TestRosterLookup(t *testing.T) {
 		if !ok || at != i || byPeer.Role != role || !r.Admits(m.Peer) {
 			t.Errorf("member %s by peer: %d %v", role, at, ok)
 		}
+		if byKey, ok := r.MemberByIdentity(m.Identity); !ok || byKey.Role != role {
+			t.Errorf("member %s by key: %v", role, ok)
+		}
 	}
 	relay := g.Relay(0).Cert.Peer
+	if _, ok := r.MemberByIdentity(g.Relay(0).Cert.Identity); ok {
+		t.Error("the relay node's key is a member's")
+	}
 	if entry, ok := r.Relay(relay); !ok || len(entry.Addrs) != 2 || !r.Admits(relay) {
 		t.Errorf("relay node: %v %v", entry.Addrs, ok)
 	}
