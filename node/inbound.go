@@ -35,6 +35,7 @@ type inbound struct {
 	stalled bool                  // a subscription is full: frames stay where they are
 	fetch   fetcher
 	acks    acks
+	plain   []byte // room for the plaintext of one frame
 
 	shown map[state.Shown]struct{}
 	ring  []state.Shown // oldest first
@@ -150,7 +151,7 @@ func (in *inbound) own(ch *chat, signer, data []byte) {
 
 // late opens a frame whose lane has gone past it: a repetition mostly, or one that had been given up.
 func (in *inbound) late(l *lane, at order.Position, data []byte, live bool) {
-	opened, err := l.chat.frames.Open(l.member.Identity, data)
+	opened, err := in.unseal(l, data)
 	if err == nil {
 		in.e.dirty(l.chat.frames)
 		l.remember(at, data)
@@ -280,7 +281,7 @@ func (in *inbound) watch(l *lane) {
 
 // open opens the frame whose turn it is.
 func (in *inbound) open(l *lane, at order.Position, data []byte) {
-	opened, err := l.chat.frames.Open(l.member.Identity, data)
+	opened, err := in.unseal(l, data)
 	in.e.dirty(l.chat.frames)
 	if err != nil {
 		in.e.cfg.Log.Warn("a frame cannot be opened", "from", l.member.Role, "start", at.Start, "counter", at.Counter, "err", err)
@@ -288,6 +289,12 @@ func (in *inbound) open(l *lane, at order.Position, data []byte) {
 	}
 	l.remember(at, data)
 	in.content(l, opened.Content, false)
+}
+
+// unseal opens a frame. Its content is good until the next one is opened.
+func (in *inbound) unseal(l *lane, data []byte) (frame.Opened, error) {
+	in.plain = slices.Grow(in.plain[:0], len(data))
+	return l.chat.frames.OpenTo(in.plain, l.member.Identity, data)
 }
 
 // content does what an opened frame says.

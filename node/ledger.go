@@ -19,6 +19,9 @@ const (
 	burstWait = 25
 )
 
+// maxRooms is how many sessions' states are kept as room for the next ones. Arbitrary: one or two sessions are in use.
+const maxRooms = 4
+
 // ledger makes things durable in the order in which they happened, one transaction at a time: while one is under way
 // the next gathers. What follows from a step of the machine waits in after until the step is on disk.
 type ledger struct {
@@ -32,6 +35,7 @@ type ledger struct {
 	held   map[int64]outgoing // messages that a relay node may store before they are written, by their place
 	since  time.Time          // when the first of them came
 	flying bool               // an entry is being committed
+	rooms  [][]byte           // what states of sessions were written from, to be used again
 	steps  int                // afters that are not performed yet, of the flying entry and the next
 }
 
@@ -140,13 +144,24 @@ func (l *ledger) close() *entry {
 	entry := l.next
 	for _, c := range l.e.chats.all {
 		if c.frames.Dirty() {
-			point := c.frames.Checkpoint()
+			point := c.frames.CheckpointIn(l.room())
 			entry.change.SetState(c.about.Transcript, point.Bytes())
 			entry.checkpoints = append(entry.checkpoints, sessionCheckpoint{c.frames, point})
 		}
 	}
 	l.next, l.due = newEntry(), time.Time{}
 	return entry
+}
+
+// room returns memory for a session's state, if there is some.
+func (l *ledger) room() []byte {
+	n := len(l.rooms)
+	if n == 0 {
+		return nil
+	}
+	room := l.rooms[n-1]
+	l.rooms = l.rooms[:n-1]
+	return room
 }
 
 // run commits entries until ctx ends. It is the ledger's only other goroutine.
@@ -191,6 +206,11 @@ func (l *ledger) committed(entry *entry) {
 func (l *ledger) settled(entry *entry) {
 	for _, c := range entry.checkpoints {
 		c.session.Committed(c.point)
+		room := c.point.Bytes()
+		clear(room) // there are keys in it
+		if len(l.rooms) < maxRooms {
+			l.rooms = append(l.rooms, room)
+		}
 	}
 	for _, f := range entry.after {
 		l.steps--

@@ -2,6 +2,7 @@ package node
 
 import (
 	"crypto/rand"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -99,8 +100,8 @@ func TestAcknowledgementsSplit(t *testing.T) {
 	}
 	a.since = time.Now().Add(-time.Hour)
 	for _, want := range []int{frame.MaxAcks, 1} {
-		if c, ok := a.ride(e); !ok || len(c.Acks()) != want {
-			t.Fatalf("%d acknowledgements, want %d", len(c.Acks()), want)
+		if c, ok := a.ride(e); !ok || len(slices.Collect(c.Acks())) != want {
+			t.Fatalf("%d acknowledgements, want %d", len(slices.Collect(c.Acks())), want)
 		}
 	}
 	if _, ok := a.ride(e); ok || !a.due.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -371,8 +372,8 @@ func (o *outbox) acknowledged(id wire.MessageID) {
 }
 
 // delivered is told that a member has shown messages.
-func (o *outbox) delivered(by wire.Role, ids []wire.MessageID) {
-	for _, id := range ids {
+func (o *outbox) delivered(by wire.Role, ids iter.Seq[wire.MessageID]) {
+	for id := range ids {
 		all, news := o.mine.acknowledge(id, by)
 		if !news {
 			continue

@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"math"
 	"time"
 	"unicode/utf8"
@@ -67,16 +68,18 @@ func (c Content) Text() string {
 	return string(c.Body)
 }
 
-// Acks returns the message IDs of a ContentAck, else nil.
-func (c Content) Acks() []wire.MessageID {
-	if c.Type != ContentAck {
-		return nil
+// Acks yields the message IDs of a ContentAck.
+func (c Content) Acks() iter.Seq[wire.MessageID] {
+	return func(yield func(wire.MessageID) bool) {
+		if c.Type != ContentAck {
+			return
+		}
+		for b := c.Body; len(b) >= len(wire.MessageID{}); b = b[len(wire.MessageID{}):] {
+			if !yield(wire.MessageID(b[:len(wire.MessageID{})])) {
+				return
+			}
+		}
 	}
-	ids := make([]wire.MessageID, 0, len(c.Body)/len(wire.MessageID{}))
-	for b := c.Body; len(b) >= len(wire.MessageID{}); b = b[len(wire.MessageID{}):] {
-		ids = append(ids, wire.MessageID(b[:16]))
-	}
-	return ids
 }
 
 // Behind returns the position in a ContentBehind, and whether the content is one.

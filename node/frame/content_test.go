@@ -3,6 +3,7 @@ package frame
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,8 +69,8 @@ func TestContents(t *testing.T) {
 	a, b := testSession(t, 0), testSession(t, 1)
 	at := time.UnixMilli(1_700_000_000_123)
 	acks := []wire.MessageID{messageID(1), messageID(2)}
-	if got := open(t, b, 0, seal(t, a, AckContent(messageID(3), at, acks))); !cmp.Equal(got.Content.Acks(), acks) {
-		t.Errorf("acks: %v", got.Content.Acks())
+	if got := open(t, b, 0, seal(t, a, AckContent(messageID(3), at, acks))); !cmp.Equal(slices.Collect(got.Content.Acks()), acks) {
+		t.Errorf("acks: %v", slices.Collect(got.Content.Acks()))
 	}
 	want := Position{Sender: 2, Start: 7, Counter: 9}
 	if got, ok := open(t, b, 0, seal(t, a, BehindContent(messageID(4), at, want))).Content.Behind(); !ok || got != want {

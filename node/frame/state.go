@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"io"
+	"slices"
 
 	"conclave/overlay/wire"
 )
@@ -21,10 +22,13 @@ func (s *Session) Dirty() bool {
 
 // Checkpoint returns the session's state, in which this member's present start is used up and every frame opened so far
 // is seen. The caller writes it durably and calls Committed.
-func (s *Session) Checkpoint() Checkpoint {
+func (s *Session) Checkpoint() Checkpoint { return s.CheckpointIn(nil) }
+
+// CheckpointIn is Checkpoint with the state in the memory of room, if it is large enough.
+func (s *Session) CheckpointIn(room []byte) Checkpoint {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Checkpoint{state: s.marshal(), session: s, changes: s.changes}
+	return Checkpoint{state: s.marshal(room), session: s, changes: s.changes}
 }
 
 // Committed says that a checkpoint of this session is durably on disk; from the first on the session seals. Checkpoints
@@ -47,11 +51,11 @@ func (s *Session) Committed(c Checkpoint) {
 //	  each chain: start 4 | next 4 | floor 4 | chain key 32 | skipped 4
 //	    each skipped: counter 4 | AES key 32 | MAC key 32
 //	SHA-256 of all before 32
-func (s *Session) marshal() []byte {
+func (s *Session) marshal(room []byte) []byte {
 	if s.erased {
 		return nil
 	}
-	b := make([]byte, 0, s.stateSize())
+	b := slices.Grow(room[:0], s.stateSize())
 	b = append(b, stateVersion)
 	b = append(b, s.group[:]...)
 	b = append(b, s.transcript[:]...)
