@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"maps"
 	"slices"
@@ -40,12 +39,9 @@ func newPresence(e *engine) presence {
 
 // hears notes that something of a member arrived, over the topic or by mail.
 func (p *presence) hears(signer ed25519.PublicKey, topic bool) {
-	for _, m := range p.e.roster.Members {
-		if bytes.Equal(m.Identity, signer) {
-			p.heard[m.Role] = time.Now()
-			p.live[m.Role] = p.live[m.Role] || topic
-			return
-		}
+	if m, ok := p.e.roster.MemberByIdentity(signer); ok {
+		p.heard[m.Role] = time.Now()
+		p.live[m.Role] = p.live[m.Role] || topic
 	}
 }
 
