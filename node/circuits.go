@@ -103,22 +103,20 @@ func (c *circuits) tick(now time.Time) {
 	c.check = time.Time{}
 	linger := c.e.cfg.Timing.CircuitLinger
 	for to, way := range c.open {
+		waits := len(way.waiting) > 0
 		switch {
-		case !way.busy && len(way.waiting) > 0 && now.Before(way.begin):
+		case way.busy:
+		case waits && now.Before(way.begin):
 			c.check = sooner(c.check, way.begin)
-			continue
-		case !way.busy && len(way.waiting) > 0:
+		case waits:
 			c.send(to, way)
-			continue
-		case way.busy || way.held:
-			continue
-		}
-		if now.Sub(way.idle) < linger {
+		case way.held:
+		case now.Sub(way.idle) < linger:
 			c.check = sooner(c.check, way.idle.Add(linger))
-			continue
+		default:
+			delete(c.open, to)
+			c.e.n.closeCircuits(to)
 		}
-		delete(c.open, to)
-		c.e.n.closeCircuits(to)
 	}
 }
 
