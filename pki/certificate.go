@@ -101,8 +101,8 @@ func VerifyCertificateUndated(g *Group, der []byte) (*Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	outside := checkChain(g, cert)
-	if outside != nil { // the standard library has not seen the CA's signature, or something else as well
+	outside := checkChain(g, cert) // the CA's signature among it
+	if outside != nil {            // the signature, which is told before all else, or something that is told after it
 		if err := checkIssuer(g, cert); err != nil {
 			return nil, err
 		}
