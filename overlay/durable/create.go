@@ -72,9 +72,6 @@ func NewImage(schemas []Schema) (image []byte, err error) {
 	if _, err := c.migrate("(new)", schemas, bytes.NewReader(imageID[:])); err != nil {
 		return nil, err
 	}
-	if err := c.raw.Exec("VACUUM"); err != nil { // what the steps dropped leaves no trace
-		return nil, err
-	}
 	if image, err = serdes.Serialize(raw, "main"); err != nil {
 		return nil, err
 	}
