@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 
@@ -66,15 +67,32 @@ func Connect(ctx context.Context, h host.Host, to peer.AddrInfo) error {
 func Reserve(ctx context.Context, h host.Host, relay peer.ID) (time.Time, error) {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
-	r, err := client.Reserve(ctx, h, peer.AddrInfo{ID: relay})
+	until := &untilHost{Host: h, stop: func() bool { return true }}
+	defer func() { until.stop() }()
+	r, err := client.Reserve(ctx, until, peer.AddrInfo{ID: relay})
 	if err != nil {
 		var refused client.ReservationError
-		if errors.As(err, &refused) && refused.Status != 0 {
+		if errors.As(err, &refused) && refused.Status != 0 && ctx.Err() == nil {
 			return time.Time{}, &OpenError{Peer: relay, Cause: reservationCause(refused), Err: err}
 		}
 		return time.Time{}, openError(ctx, relay, "", err)
 	}
 	return r.Expiration, nil
+}
+
+// untilHost resets the stream that it opens when the context ends: once its stream is open, the library's Reserve heeds
+// nothing but a deadline of its own, a minute away.
+type untilHost struct {
+	host.Host
+	stop func() bool
+}
+
+func (h *untilHost) NewStream(ctx context.Context, p peer.ID, protocols ...protocol.ID) (network.Stream, error) {
+	s, err := h.Host.NewStream(ctx, p, protocols...)
+	if err == nil {
+		h.stop = context.AfterFunc(ctx, func() { _ = s.Reset() })
+	}
+	return s, err
 }
 
 func reservationCause(e client.ReservationError) Cause {

@@ -11,6 +11,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"go.uber.org/goleak"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -167,6 +169,52 @@ func TestReserveDenied(t *testing.T) {
 	if cause, ok := CauseOf(err); !ok || cause != CauseDenied {
 		t.Fatalf("err = %v", err)
 	}
+}
+
+// TestReserveEndsWithItsContext asks a relay node that does not answer, as one that was cut off meanwhile. The library's
+// own function waits for a minute then, whatever its context says.
+func TestReserveEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	relay, member := newHost(t), newHost(t, dialOnly)
+	asked := make(chan struct{}, 2)
+	relay.SetStreamHandler(proto.ProtoIDv2Hop, func(network.Stream) { asked <- struct{}{} })
+	connect(t, member, relay)
+	reserve := func(with func(context.Context) error) (ended chan error) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(context.Background())
+		ended = make(chan error, 1)
+		go func() { ended <- with(ctx) }()
+		select {
+		case <-asked:
+		case <-time.After(10 * time.Second):
+			t.Fatal("nothing was asked")
+		}
+		cancel()
+		return ended
+	}
+	control := reserve(func(ctx context.Context) error {
+		_, err := client.Reserve(ctx, member, peer.AddrInfo{ID: relay.ID()})
+		return err
+	})
+	ours := reserve(func(ctx context.Context) error {
+		_, err := Reserve(ctx, member, relay.ID())
+		return err
+	})
+	select {
+	case err := <-ours:
+		if cause, ok := CauseOf(err); !ok || cause != CauseCancelled {
+			t.Errorf("err = %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("still waits though its context has ended")
+	}
+	select {
+	case err := <-control:
+		t.Errorf("the library's function heeds its context by now (%v): untilHost is not needed any more", err)
+	default:
+	}
+	_ = member.Close()
+	<-control
 }
 
 func TestCircuitAddrNeedsPeer(t *testing.T) {
