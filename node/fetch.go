@@ -167,7 +167,7 @@ func (f *fetcher) forget(l *lane) {
 func (f *fetcher) tick() {
 	now := time.Now()
 	for seq, u := range f.under {
-		if now.After(u.until) {
+		if !now.Before(u.until) {
 			f.refused(u.by, seq)
 		}
 	}

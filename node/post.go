@@ -274,7 +274,7 @@ func (p *post) down() {
 func (p *post) tick() {
 	now := time.Now()
 	for seq, d := range p.deposits {
-		if now.After(d.until) {
+		if !now.Before(d.until) {
 			p.refused(seq)
 		}
 	}
