@@ -124,13 +124,17 @@ func (o *outbox) queued(id wire.MessageID) {
 // aside queues a content that is no message: it goes with the next batch.
 func (o *outbox) aside(c frame.Content) { o.urgent = append(o.urgent, c) }
 
+// collect takes what Send left.
+func (o *outbox) collect() {
+	for _, m := range o.e.n.in.take() {
+		o.accept(m)
+		o.e.ledger.queue(m, func() { o.queued(m.ID) })
+	}
+}
+
 // settle takes what Send left, and seals and publishes what may go.
 func (o *outbox) settle() {
-	e := o.e
-	for _, m := range e.n.in.take() {
-		o.accept(m)
-		e.ledger.queue(m, func() { o.queued(m.ID) })
-	}
+	o.collect()
 	o.relieve()
 	o.more = false
 	for range maxSeals {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -79,6 +80,28 @@ func TestAckOwed(t *testing.T) {
 	w.tune = nil
 	w.join("B")
 	a.state(id, Delivered)
+}
+
+// TestSentInTheLastMoment ends a member right after it has taken a message, again and again: each is there at the next
+// start, and after the end none is taken.
+func TestSentInTheLastMoment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B")
+	w.disk = true
+	const rounds = 30
+	for sent := range rounds {
+		a := w.join("A")
+		a.until("a link", func(events []Event) bool { return len(all[Link](events)) > 0 })
+		if got := a.run.node.in.count(); got != sent {
+			t.Fatalf("%d messages wait after %d were taken", got, sent)
+		}
+		a.send("in the last moment")
+		node := a.run.node
+		a.leave()
+		if _, err := node.Send("too late"); !errors.Is(err, ErrClosed) {
+			t.Fatalf("after the end: %v", err)
+		}
+	}
 }
 
 // TestRestartAlone restarts a member while the others are away: it has its session at once and sends under it.

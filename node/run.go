@@ -41,6 +41,8 @@ func (n *Node) run(ctx context.Context) error {
 		group.Go(func() { n.meet(ctx) })
 	}
 	n.engine.loop(ctx)
+	n.in.close()
+	n.engine.outbox.collect() // what Send took in the last moment is sent after the next start
 	cancel()
 	n.relays.close()
 	group.Wait()
