@@ -84,7 +84,7 @@ type Timing struct {
 	AckBase       time.Duration // acknowledgements gather for half to one and a half times that; 200 ms
 	AckPerMember  time.Duration // the same for each member of the roster, where that is more; 50 ms
 	GapGrace      time.Duration // how long a gap may fill by itself before a fetch; 30 ms
-	GapGiveUp     time.Duration // how long a gap waits for a relay node that does not answer; 20 s
+	GapGiveUp     time.Duration // how long a gap waits that nobody who is there can fill; 20 s
 	RedialMin     time.Duration // first wait before a redial; 200 ms
 	RedialMax     time.Duration // longest wait before a redial; 2 s
 	DialShort     time.Duration // longest most connection attempts take; 3 s

@@ -61,8 +61,10 @@ func (f *fetcher) ask(l *lane, now time.Time) {
 	m := wire.Fetch{Seq: f.e.links.number(), Prefix: l.chat.about.Transcript.Prefix(), Sender: l.sender, Start: w.Start, From: w.From, To: w.To, Signer: wire.Signer(l.member.Identity)}
 	sources := f.sources(l)
 	if len(sources) == 0 || !sources[l.tries%len(sources)].ask(&m) {
-		// Without anybody there nobody can be asked whether a start goes on; a real gap waits.
-		if w.Tail || now.Sub(l.since) >= f.e.cfg.Timing.GapGiveUp {
+		// Alone one waits. Others who are there and cannot be asked may send what is missing by themselves.
+		if len(f.e.n.topic.Peers()) == 0 {
+			l.vain = time.Time{}
+		} else if f.inVain(l) >= f.e.cfg.Timing.GapGiveUp {
 			f.giveUp(l)
 			return
 		}
@@ -112,13 +114,21 @@ func (f *fetcher) empty(l *lane) {
 		return
 	}
 	w, _ := l.queue.Want()
-	waited := time.Since(l.since)
+	waited := f.inVain(l)
 	gone := w.Low > w.To && waited >= goneAfter
 	if w.Tail || gone || waited >= f.e.cfg.Timing.GapGiveUp {
 		f.giveUp(l)
 		return
 	}
 	l.due = time.Now().Add(min(fetchRetry<<min(l.tries-1, 8), fetchRetryMax))
+}
+
+// inVain is how long a lane has known that nobody who is there has what it misses.
+func (*fetcher) inVain(l *lane) time.Duration {
+	if l.vain.IsZero() {
+		l.vain = time.Now()
+	}
+	return time.Since(l.vain)
 }
 
 // giveUp goes past what cannot be had, and tells if something was lost.
@@ -148,8 +158,12 @@ func (f *fetcher) refused(by source, seq uint64) {
 	}
 }
 
-// down forgets what was asked of a link that is gone.
+// down forgets what was asked of a link that is gone. Gaps are not given up before somebody could be asked for long
+// enough in one go: what is missing was stored, perhaps, while nobody here could have got it.
 func (f *fetcher) down(of source) {
+	for l := range f.e.inbound.gaps {
+		l.vain = time.Time{}
+	}
 	for seq, u := range f.under {
 		if u.by == of {
 			u.lane.fetching, u.lane.due = 0, time.Now()

@@ -26,7 +26,7 @@ type lane struct {
 	// What the lane waits for.
 	gap      bool
 	want     order.Want
-	since    time.Time // when it was first seen
+	vain     time.Time // since when everybody who is there says not to have it; zero: not known yet
 	due      time.Time // when to do something about it; zero while a fetch is under way
 	tries    int
 	fetching uint64 // the fetch under way, 0: none
@@ -79,9 +79,9 @@ func (l *lane) gapped(grace time.Duration) bool {
 		return false
 	}
 	if !l.gap || w.Start != l.want.Start || w.From != l.want.From || w.Tail != l.want.Tail {
-		l.gap, l.since, l.tries = true, time.Now(), 0
+		l.gap, l.vain, l.tries = true, time.Time{}, 0
 		if l.fetching == 0 {
-			l.due = l.since
+			l.due = time.Now()
 			switch {
 			case w.Tail: // whether a start goes on does not tell itself
 			case l.queue.Held() > 0:

@@ -147,11 +147,7 @@ func (l *links) choose(v *linkView) {
 	l.e.keep.up(known && before != db)
 	l.e.step(keyagreement.RelayUp{Database: db})
 	l.e.members.relayUp()
-	for lane := range l.e.inbound.gaps {
-		if lane.fetching == 0 {
-			lane.due = lane.since
-		}
-	}
+	l.e.inbound.fetch.again()
 }
 
 // down is told that a link is gone.

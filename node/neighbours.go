@@ -118,9 +118,10 @@ func (f *fetcher) sources(l *lane) []source {
 
 // again has every gap looked at: somebody is there who may be asked.
 func (f *fetcher) again() {
+	now := time.Now()
 	for l := range f.e.inbound.gaps {
 		if l.fetching == 0 {
-			l.due = l.since
+			l.due = now
 		}
 	}
 }

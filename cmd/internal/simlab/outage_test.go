@@ -175,6 +175,46 @@ func (o outage) run(v *group) (took time.Duration) {
 	return took
 }
 
+// TestCutWhileFetching cuts a member off again just when it is back and about to fetch what it missed, a little later each
+// time, and for longer than it waits for what nobody has got: nothing is given up while there is nobody to ask.
+func TestCutWhileFetching(t *testing.T) {
+	g := newPKI(t)
+	for name, restarts := range map[string]bool{"a gap": false, "the end of a start": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for step := range time.Duration(rounds(seeds)) {
+				disk := t.TempDir()
+				synctest.Test(t, func(t *testing.T) {
+					cutWhileFetching(newGroup(t, g, uint64(step), disk), restarts, step*20*time.Millisecond)
+				})
+			}
+		})
+	}
+}
+
+func cutWhileFetching(v *group, restarts bool, after time.Duration) {
+	defer v.close()
+	b, c := v.people[1], v.people[2]
+	cut := func(now bool) { v.w.set(func() { v.w.cut[c.site.addr] = now }) }
+	cut(true)
+	c.until("its link to be down", truth, func() bool { return c.link.State == node.Down })
+	for i := range 3 {
+		b.say(fmt.Sprint("while C is away: ", i))
+	}
+	if restarts {
+		b.stop()
+		b.start()
+	}
+	cut(false)
+	c.until("its link to be ready", truth, func() bool { return c.link.State == node.Ready })
+	b.say("as C comes back")
+	time.Sleep(after)
+	cut(true)
+	time.Sleep(time.Minute)
+	cut(false)
+	v.settled(recover)
+}
+
 // report prints how long something took and fails when it took too long.
 func report(t *testing.T, what string, took []time.Duration, most time.Duration) {
 	t.Helper()
