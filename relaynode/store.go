@@ -31,11 +31,8 @@ func (n *Node) readBatch(from peer.ID, data []byte) (backlog.Entry, error) {
 	if err != nil {
 		return backlog.Entry{}, errBatchForm
 	}
-	sender, err := wire.PeerIDOf(b.Sender)
-	if err != nil {
-		return backlog.Entry{}, errBatchForm
-	}
-	if _, _, ok := n.rosters.current().MemberByPeer(sender); !ok {
+	sender, ok := n.rosters.current().MemberByIdentity(b.Sender)
+	if !ok {
 		return backlog.Entry{}, errBatchStranger
 	}
 	var frames []wire.FrameHeader
@@ -44,12 +41,12 @@ func (n *Node) readBatch(from peer.ID, data []byte) (backlog.Entry, error) {
 			return backlog.Entry{}, errBatchForm
 		}
 	}
-	if from != sender {
+	if from != sender.Peer {
 		if _, err := batch.Verify(n.topicName, data); err != nil {
 			return backlog.Entry{}, errBatchForged
 		}
 	}
-	return backlog.Entry{ID: wire.BatchIDOf(data), Signer: sender, Data: data, Frames: frames}, nil
+	return backlog.Entry{ID: wire.BatchIDOf(data), Signer: sender.Peer, Data: data, Frames: frames}, nil
 }
 
 // store keeps batches that a member gives on its session stream, and publishes them on the topic: those that went
