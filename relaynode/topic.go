@@ -41,20 +41,28 @@ func (n *Node) deliver(m overlay.Message) bool {
 // maxAppend is how many batches one transaction takes. Arbitrary: enough that under load the disk is not the limit.
 const maxAppend = 256
 
-// appendRest is how long a batch waits for others that go into its transaction. Meanwhile it is handed on, which is what
-// people wait for; the transaction would take a core from it. Arbitrary: a few times what handing on takes.
-const appendRest = 2 * time.Millisecond
+// restMin and restEach, for each member, are how long a batch waits for others that go into its transaction. Meanwhile it is
+// handed on, which is what people wait for; the transaction would take a core from it. Arbitrary: a few times what handing
+// on takes.
+const (
+	restMin  = 2 * time.Millisecond
+	restEach = 200 * time.Microsecond
+)
+
+func (n *Node) appendRest() time.Duration {
+	return max(restMin, restEach*time.Duration(len(n.rosters.current().Members)))
+}
 
 // appendTopic is the one appender of the topic's batches: everything that waits goes into one transaction.
 func (n *Node) appendTopic(ctx context.Context) error {
-	rest := time.NewTimer(appendRest)
+	rest := time.NewTimer(restMin)
 	defer rest.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case first := <-n.appends:
-			rest.Reset(appendRest)
+			rest.Reset(n.appendRest())
 			select {
 			case <-rest.C:
 			case <-ctx.Done():
