@@ -252,15 +252,15 @@ func (t *TopicHandle) subscribe() {
 // deliver sees every message that the library accepted, on its event loop, and says whether it goes to whoever calls
 // Receive. Taking it off here saves two goroutines' turns, which cost more than all else that is done with a message.
 func (t *TopicHandle) deliver(m *pubsub.Message) bool {
-	t.guard.recent.add(m.Data)
+	read := t.guard.accepted(m)
 	if m.ReceivedFrom == t.host.ID() {
 		return false
 	}
 	if t.give == nil {
-		m.ValidatorData = t.guard.read[m.Message]
+		m.ValidatorData = read
 		return true
 	}
-	if !t.give(Message{From: m.ReceivedFrom, Data: m.Data, Read: t.guard.read[m.Message]}) {
+	if !t.give(Message{From: m.ReceivedFrom, Data: m.Data, Read: read}) {
 		t.drops.add(DropSubscriber, 1)
 	}
 	return false

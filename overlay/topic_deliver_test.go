@@ -78,15 +78,17 @@ func TestCheckedOnce(t *testing.T) {
 	}
 	good = true
 	left := come()
-	if len(left) != 1 || g.read[left[0]] != "read" || checks != 2 {
+	if len(left) != 1 || g.checked[left[0]].read != "read" || checks != 2 {
 		t.Fatalf("a good message after a refused one: %d left after %d checks", len(left), checks)
 	}
-	g.recent.add([]byte("data"))
+	if read := g.accepted(&pubsub.Message{Message: left[0]}); read != "read" {
+		t.Fatalf("%v is handed on with the message", read)
+	}
 	if left := come(); len(left) != 0 || checks != 2 {
 		t.Fatalf("a message that is known: %d left after %d checks", len(left), checks)
 	}
-	for i := range 2 * recentMessages { // it is remembered for a while, not for ever
-		g.recent.add([]byte{byte(i), byte(i >> 8), byte(i >> 16)})
+	for i := range 40 * recentSlots { // it is remembered for a while, not for ever
+		g.recent.add(g.recent.sum([]byte{byte(i), byte(i >> 8), byte(i >> 16)}))
 	}
 	if left := come(); len(left) != 1 || checks != 3 {
 		t.Fatalf("a message that was long ago: %d left after %d checks", len(left), checks)

@@ -48,10 +48,16 @@ type guard struct {
 	// Owned by the library's event loop, which calls inspect. Only admitted peers get a bucket, so it is bounded by
 	// the rosters of this process's life.
 	buckets map[peer.ID]*bucket
-	recent  recent
-	// read is what check returned for each message of the RPC that is being handled. Also owned by the event loop, which
-	// hands on the messages of one RPC before it inspects the next.
-	read map[*pb.Message]any
+	recent  *recent
+	// checked is what is known of each message of the RPC that is being handled. Also owned by the event loop, which hands on
+	// the messages of one RPC before it inspects the next.
+	checked map[*pb.Message]checked
+}
+
+// checked is a message that was found valid.
+type checked struct {
+	read any // what check returned
+	sum  uint64
 }
 
 type bucket struct{ messages, bytes *rate.Limiter }
@@ -63,7 +69,7 @@ func newGuard(h host.Host, topic string, cfg TopicConfig, d *drops) *guard {
 	}
 	return &guard{
 		host: h, topic: topic, admit: cfg.Admit, relays: relays, hub: cfg.Hub, check: cfg.Validate, rate: cfg.Rate,
-		drops: d, off: cfg.Defences, buckets: make(map[peer.ID]*bucket), recent: newRecent(), read: make(map[*pb.Message]any),
+		drops: d, off: cfg.Defences, buckets: make(map[peer.ID]*bucket), recent: newRecent(), checked: make(map[*pb.Message]checked),
 	}
 }
 
@@ -74,20 +80,21 @@ func (g *guard) overCircuit(p peer.ID) bool { return g.hub || g.relays(p) }
 // messages that are not valid: so they never become known to the library, whose own validators run behind a queue, on
 // another goroutine, and after a message's ID is marked as seen.
 func (g *guard) inspect(from peer.ID, rpc *pubsub.RPC) error {
-	clear(g.read)
+	clear(g.checked)
+	admitted := g.admit(from)
 	if !g.off.NoInspector {
-		if err := g.vet(from, rpc); err != nil {
+		if err := g.vet(from, admitted, rpc); err != nil {
 			return err
 		}
 	}
 	if !g.off.NoValidator {
-		rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool { return !g.valid(from, m) })
+		rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool { return !g.valid(from, admitted, m) })
 	}
 	return nil
 }
 
-func (g *guard) vet(from peer.ID, rpc *pubsub.RPC) error {
-	if !g.admit(from) {
+func (g *guard) vet(from peer.ID, admitted bool, rpc *pubsub.RPC) error {
+	if !admitted {
 		g.drops.add(DropStranger, 1)
 		return errDropped
 	}
@@ -134,16 +141,17 @@ func (g *guard) FilterIncomingSubscriptions(from peer.ID, subs []*pb.RPC_SubOpts
 }
 
 // valid decides about one message. From and signature are absent on purpose, so it judges who handed it over.
-func (g *guard) valid(from peer.ID, m *pb.Message) bool {
+func (g *guard) valid(from peer.ID, admitted bool, m *pb.Message) bool {
 	data := m.GetData()
-	if !g.admit(from) || len(data) > wire.MaxBatch {
+	if !admitted || len(data) > wire.MaxBatch {
 		g.drops.add(DropInvalid, 1)
 		return false
 	}
 	if g.check == nil {
 		return true
 	}
-	if g.recent.has(data) {
+	sum := g.recent.sum(data)
+	if g.recent.has(sum) {
 		return false // it came by another way and is known
 	}
 	read, ok := g.check(from, data)
@@ -151,38 +159,40 @@ func (g *guard) valid(from peer.ID, m *pb.Message) bool {
 		g.drops.add(DropInvalid, 1)
 		return false
 	}
-	g.read[m] = read
+	g.checked[m] = checked{read, sum}
 	return true
 }
 
-// recent remembers the last messages that were accepted, so that what comes once more, from another relay node say, is
-// not checked again. It goes by a keyed hash of 64 bits: nobody outside can make two messages collide, and if two
-// ever do, the second is lost here and fetched from the backlog.
-type recent struct {
-	seed     maphash.Seed
-	new, old map[uint64]struct{}
-}
-
-// recentMessages is how many messages recent remembers at least. Arbitrary: some seconds of a busy group.
-const recentMessages = 4096
-
-func newRecent() recent {
-	return recent{seed: maphash.MakeSeed(), new: make(map[uint64]struct{})}
-}
-
-func (r *recent) has(data []byte) bool {
-	sum := maphash.Bytes(r.seed, data)
-	_, inNew := r.new[sum]
-	_, inOld := r.old[sum]
-	return inNew || inOld
-}
-
-func (r *recent) add(data []byte) {
-	if len(r.new) >= recentMessages {
-		r.old, r.new = r.new, make(map[uint64]struct{}, recentMessages)
+// accepted is told of each message that the library accepted, and returns what was read in it.
+func (g *guard) accepted(m *pubsub.Message) (read any) {
+	c, ok := g.checked[m.Message]
+	if !ok { // this node's own, or nothing is checked
+		c.sum = g.recent.sum(m.GetData())
 	}
-	r.new[maphash.Bytes(r.seed, data)] = struct{}{}
+	g.recent.add(c.sum)
+	return c.read
 }
+
+// recent remembers about the last thousand messages that were accepted, so that what comes once more, from another relay
+// node say, is not checked again. It goes by a keyed hash of 64 bits: nobody outside can make two messages collide, and if
+// two ever do, the second is lost here and fetched from the backlog. A message takes the place of the one before it in its
+// slot, which is only checked once more if it comes again.
+type recent struct {
+	seed  maphash.Seed
+	slots [recentSlots]uint64
+}
+
+// recentSlots is a power of 2. Arbitrary: far more than a busy group sends between two copies of one message.
+const recentSlots = 2048
+
+func newRecent() *recent { return &recent{seed: maphash.MakeSeed()} }
+
+// sum is never 0, which is what an empty slot holds.
+func (r *recent) sum(data []byte) uint64 { return maphash.Bytes(r.seed, data) | 1 }
+
+func (r *recent) has(sum uint64) bool { return r.slots[sum>>1%recentSlots] == sum }
+
+func (r *recent) add(sum uint64) { r.slots[sum>>1%recentSlots] = sum }
 
 // gatedHost is the host as pubsub sees it: no pubsub stream is opened to or accepted from a peer that is not in the
 // roster, nor over a circuit to another member. The library opens the stream again by itself when a direct connection
