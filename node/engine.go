@@ -159,7 +159,7 @@ func (e *engine) tick() {
 
 // wait returns how long nothing has to be done unless something happens.
 func (e *engine) wait() time.Duration {
-	wait := time.Hour
+	wait, now := time.Hour, time.Now()
 	if at, ok := e.machine.Deadline(); ok {
 		wait = min(wait, at.Sub(e.cfg.Now()))
 	}
@@ -167,7 +167,7 @@ func (e *engine) wait() time.Duration {
 		e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.keep.deadline(), e.members.due, e.paths.due,
 	} {
 		if !due.IsZero() {
-			wait = min(wait, time.Until(due))
+			wait = min(wait, due.Sub(now))
 		}
 	}
 	return max(wait, 0)

@@ -92,7 +92,6 @@ func (f *fetcher) fetched(by source, seq uint64, batches []wire.Batch, more bool
 	if len(batches) > 0 {
 		f.e.carried.fetched()
 	}
-	delete(in.touched, l)
 	in.flow(l)
 	w, still := l.queue.Want()
 	switch {
@@ -141,7 +140,7 @@ func (f *fetcher) giveUp(l *lane) {
 			e.publish(Gap{At: e.at(), From: l.member.Role, Epoch: l.chat.about.Number, Frames: uint64(lost)})
 		}
 	}
-	e.inbound.touched[l] = struct{}{}
+	e.inbound.touch(l)
 }
 
 // refused is told when a relay node refuses a fetch, or does not answer it.
@@ -254,7 +253,7 @@ func (in *inbound) hint(ch *chat, h wire.Head) {
 		return // frames that another member signed with this one's index: refused when they come, so not waited for
 	}
 	l.queue.Hint(h.Start, h.Low, h.High)
-	in.touched[l] = struct{}{}
+	in.touch(l)
 }
 
 // tick and deadline serve the engine's timer.

@@ -29,10 +29,10 @@ const (
 // inbound is what arrives: frames on their way to the screens.
 type inbound struct {
 	e       *engine
-	lanes   map[wire.Role][]*lane // of each sender, by the age of their sessions
-	gaps    map[*lane]struct{}    // lanes that wait for something
-	touched map[*lane]struct{}    // lanes that got something in this turn
-	stalled bool                  // a subscription is full: frames stay where they are
+	rows    map[wire.Role]*row // the lanes of each sender
+	gaps    map[*lane]struct{} // lanes that wait for something
+	touched []*lane            // lanes that got something in this turn, unless they say otherwise
+	stalled bool               // a subscription is full: frames stay where they are
 	fetch   fetcher
 	acks    acks
 	plain   []byte // room for the plaintext of one frame
@@ -62,7 +62,7 @@ type headKey struct {
 
 func newInbound(e *engine, shown []state.Shown) inbound {
 	in := inbound{
-		e: e, lanes: make(map[wire.Role][]*lane), gaps: make(map[*lane]struct{}), touched: make(map[*lane]struct{}),
+		e: e, rows: make(map[wire.Role]*row), gaps: make(map[*lane]struct{}),
 		shown: make(map[state.Shown]struct{}), strays: make(map[wire.Prefix][]stray), heads: make(map[wire.Prefix]map[headKey]wire.Head),
 	}
 	in.fetch = newFetcher(e)
@@ -137,7 +137,7 @@ func (in *inbound) frame(signer, data []byte, live bool) bool {
 	case order.Behind:
 		in.late(l, at, data, live)
 	case order.Held, order.Full:
-		in.touched[l] = struct{}{}
+		in.touch(l)
 	}
 	return true
 }
@@ -169,9 +169,12 @@ func (in *inbound) late(l *lane, at order.Position, data []byte, live bool) {
 // settle opens what this turn brought into its order.
 func (in *inbound) settle() {
 	for {
-		for l := range in.touched {
-			delete(in.touched, l)
-			in.flow(l)
+		for last := len(in.touched) - 1; last >= 0; last = len(in.touched) - 1 {
+			l := in.touched[last]
+			in.touched = in.touched[:last]
+			if l.touched {
+				in.flow(l)
+			}
 		}
 		in.fetch.settle() // which gives gaps up when there is nobody to ask
 		if len(in.touched) == 0 {
@@ -180,8 +183,17 @@ func (in *inbound) settle() {
 	}
 }
 
+// touch has a lane looked at at the end of this turn.
+func (in *inbound) touch(l *lane) {
+	if !l.touched {
+		l.touched = true
+		in.touched = append(in.touched, l)
+	}
+}
+
 // flow opens the frames of a lane whose turn has come.
 func (in *inbound) flow(l *lane) {
+	l.touched = false
 	in.enter(l)
 	if in.blocked(l) {
 		in.watch(l)
@@ -216,10 +228,10 @@ func (in *inbound) resume() {
 		return
 	}
 	in.stalled = false
-	for _, lanes := range in.lanes {
-		for _, l := range lanes {
+	for _, r := range in.rows {
+		for _, l := range r.lanes {
 			if l.queue.Held() > 0 {
-				in.touched[l] = struct{}{}
+				in.touch(l)
 			}
 			in.watch(l)
 		}
@@ -228,18 +240,22 @@ func (in *inbound) resume() {
 
 // enter puts a lane among its sender's.
 func (in *inbound) enter(l *lane) {
-	lanes := in.lanes[l.member.Role]
-	if slices.Contains(lanes, l) {
+	if l.row != nil {
 		return
 	}
-	i, _ := slices.BinarySearchFunc(lanes, l, func(a, b *lane) int { return older(a.chat, b.chat) })
-	in.lanes[l.member.Role] = slices.Insert(lanes, i, l)
+	r := in.rows[l.member.Role]
+	if r == nil {
+		r = new(row)
+		in.rows[l.member.Role] = r
+	}
+	i, _ := slices.BinarySearchFunc(r.lanes, l, func(a, b *lane) int { return older(a.chat, b.chat) })
+	r.lanes, l.row = slices.Insert(r.lanes, i, l), r
 }
 
 // blocked reports whether something of the same sender has to come before this lane: what it sent under an earlier
 // session. The last of those is asked for its end.
 func (in *inbound) blocked(l *lane) bool {
-	lanes := in.lanes[l.member.Role]
+	lanes := l.row.lanes
 	i := slices.Index(lanes, l)
 	blocked, last := false, true
 	for i--; i >= 0; i-- {
@@ -262,10 +278,10 @@ func (in *inbound) blocked(l *lane) bool {
 
 // release lets the lanes that waited for this one go on.
 func (in *inbound) release(l *lane) {
-	lanes := in.lanes[l.member.Role]
+	lanes := l.row.lanes
 	for _, later := range lanes[slices.Index(lanes, l)+1:] {
 		if later.queue.Held() > 0 {
-			in.touched[later] = struct{}{}
+			in.touch(later)
 		}
 	}
 }
@@ -354,9 +370,11 @@ func (in *inbound) forget(ch *chat) {
 			continue
 		}
 		delete(in.gaps, l)
-		delete(in.touched, l)
+		l.touched = false
 		in.fetch.forget(l)
-		role := l.member.Role
-		in.lanes[role] = slices.DeleteFunc(in.lanes[role], func(x *lane) bool { return x == l })
+		if l.row != nil {
+			l.row.lanes = slices.DeleteFunc(l.row.lanes, func(x *lane) bool { return x == l })
+			l.row = nil
+		}
 	}
 }

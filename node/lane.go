@@ -23,6 +23,9 @@ type lane struct {
 	member frame.Member
 	queue  *order.Lane[[]byte]
 
+	row     *row // nil until it was looked at
+	touched bool // it got something in this turn
+
 	// What the lane waits for.
 	gap      bool
 	want     order.Want
@@ -35,6 +38,9 @@ type lane struct {
 	oldest int
 	behind time.Time // when the group was last told that the sender's start number is behind
 }
+
+// row is the lanes of one sender, by the age of their sessions.
+type row struct{ lanes []*lane }
 
 func newLane(c *chat, sender uint16, m frame.Member, at order.Position) *lane {
 	return &lane{

@@ -65,7 +65,12 @@ type Node struct {
 	watch  *netWatch
 	flying atomic.Int64 // bytes that were published and that no relay node has acknowledged
 	topics sync.Map     // peer.ID to *atomic.Int64: when, after born, something last came over the topic from there
-	born   time.Time
+
+	// Owned by the topic's event loop: of whom the last message came, and their entry in topics.
+	lastFrom  peer.ID
+	lastHeard *atomic.Int64
+
+	born time.Time
 
 	carriers sync.WaitGroup // goroutines that hand over shares; begun by the engine alone
 

@@ -135,8 +135,11 @@ func (o *outbox) collect() {
 // settle takes what Send left, and seals and publishes what may go.
 func (o *outbox) settle() {
 	o.collect()
-	o.relieve()
 	o.more = false
+	if len(o.flying)+len(o.queue)+len(o.urgent) == 0 {
+		return
+	}
+	o.relieve()
 	for range maxSeals {
 		if o.more = o.ready() && o.sealOne(); !o.more {
 			break

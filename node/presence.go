@@ -25,29 +25,43 @@ type presence struct {
 	hints  map[peer.ID][]peer.ID // the last hint of each source
 	told   map[wire.Role]bool
 	near   map[peer.ID]bool // members in the topic over a connection of their own: no relay node is needed for them
-	heard  map[wire.Role]time.Time
-	live   map[wire.Role]bool // heard over the topic since it came: so it hears the topic too
-	due    time.Time          // when somebody who was heard is to be looked at again
+	signs  map[wire.Role]*signs
+	due    time.Time // when somebody who was heard is to be looked at again
+}
+
+// signs are what a member's being there was noticed by.
+type signs struct {
+	heard time.Time // the last
+	live  bool      // heard over the topic since it came: so it hears the topic too
 }
 
 func newPresence(e *engine) presence {
 	return presence{
-		e: e, online: make(map[wire.Role]bool), told: make(map[wire.Role]bool), heard: make(map[wire.Role]time.Time),
-		live: make(map[wire.Role]bool), hints: make(map[peer.ID][]peer.ID), near: make(map[peer.ID]bool),
+		e: e, online: make(map[wire.Role]bool), told: make(map[wire.Role]bool), signs: make(map[wire.Role]*signs),
+		hints: make(map[peer.ID][]peer.ID), near: make(map[peer.ID]bool),
 	}
 }
 
 // hears notes that something of a member arrived, over the topic or by mail.
 func (p *presence) hears(signer ed25519.PublicKey, topic bool) {
 	if m, ok := p.e.roster.MemberByIdentity(signer); ok {
-		p.heard[m.Role] = time.Now()
-		p.live[m.Role] = p.live[m.Role] || topic
+		s := p.of(m.Role)
+		s.heard, s.live = time.Now(), s.live || topic
 	}
+}
+
+func (p *presence) of(role wire.Role) *signs {
+	s := p.signs[role]
+	if s == nil {
+		s = new(signs)
+		p.signs[role] = s
+	}
+	return s
 }
 
 // listens reports whether a member is known to hear the topic. One that is merely said to be there may have its session
 // and not the topic yet.
-func (p *presence) listens(role wire.Role) bool { return p.online[role] && p.live[role] }
+func (p *presence) listens(role wire.Role) bool { return p.online[role] && p.of(role).live }
 
 // hint takes a source's word. A hint that comes before a link is ready waits for it.
 func (p *presence) hint(source peer.ID, online []peer.ID) {
@@ -90,7 +104,9 @@ func (p *presence) relayDown() {
 		return
 	}
 	p.due = time.Time{}
-	clear(p.live)
+	for _, s := range p.signs {
+		s.live = false
+	}
 	for _, m := range p.e.roster.Members {
 		if p.online[m.Role] {
 			delete(p.online, m.Role)
@@ -115,7 +131,7 @@ func (p *presence) apply() {
 		}
 		now := p.online[m.Role]
 		if before[m.Role] && !now {
-			delete(p.live, m.Role)
+			p.of(m.Role).live = false
 		}
 		if before[m.Role] != now {
 			e.paths.is(m, now)
@@ -140,7 +156,7 @@ func (p *presence) tell(role wire.Role, now bool) {
 	if told, ok := p.told[role]; ok && told == now {
 		return
 	}
-	if until := p.heard[role].Add(heardLately); !now && time.Now().Before(until) {
+	if until := p.of(role).heard.Add(heardLately); !now && time.Now().Before(until) {
 		p.due = sooner(p.due, until)
 		return
 	}

@@ -137,13 +137,13 @@ func (n *Node) verify(data []byte) (wire.Batch, bool) {
 	return b, member
 }
 
-// heardTopic notes that something came over the topic from that peer.
+// heardTopic notes that something came over the topic from that peer. Only the library's event loop calls it.
 func (n *Node) heardTopic(from peer.ID) {
-	at, known := n.topics.Load(from)
-	if !known {
-		at, _ = n.topics.LoadOrStore(from, new(atomic.Int64))
+	if from != n.lastFrom {
+		at, _ := n.topics.LoadOrStore(from, new(atomic.Int64))
+		n.lastFrom, n.lastHeard = from, at.(*atomic.Int64)
 	}
-	at.(*atomic.Int64).Store(int64(time.Since(n.born)))
+	n.lastHeard.Store(int64(time.Since(n.born)))
 }
 
 // topicHeard returns when something last came over the topic from that peer.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -36,12 +37,12 @@ type hub struct {
 	now    func() time.Time
 
 	mu     sync.Mutex
-	subs   map[*Subscription]struct{}
+	subs   []*Subscription
 	closed bool
 }
 
 func newHub(now func() time.Time) *hub {
-	return &hub{now: now, subs: make(map[*Subscription]struct{}), resume: make(chan struct{}, 1)}
+	return &hub{now: now, resume: make(chan struct{}, 1)}
 }
 
 // subscribe returns a new subscription that sees every event from now on.
@@ -53,7 +54,7 @@ func (h *hub) subscribe() *Subscription {
 		s.signal()
 		return s
 	}
-	h.subs[s] = struct{}{}
+	h.subs = append(h.subs, s)
 	return s
 }
 
@@ -61,7 +62,7 @@ func (h *hub) subscribe() *Subscription {
 func (h *hub) publish(e Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for s := range h.subs {
+	for _, s := range h.subs {
 		if len(s.queue) >= maxEvents {
 			s.dropped++
 			continue
@@ -79,7 +80,7 @@ func (h *hub) publish(e Event) {
 func (h *hub) paused() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for s := range h.subs {
+	for _, s := range h.subs {
 		if len(s.queue) >= pauseEvents {
 			return true
 		}
@@ -92,7 +93,7 @@ func (h *hub) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
-	for s := range h.subs {
+	for _, s := range h.subs {
 		s.closed = true
 		s.signal()
 	}
@@ -148,7 +149,7 @@ func (s *Subscription) Close() {
 	h := s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.subs, s)
+	h.subs = slices.DeleteFunc(h.subs, func(x *Subscription) bool { return x == s })
 	s.queue, s.closed = nil, true
 	s.signal()
 	select {
