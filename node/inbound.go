@@ -176,7 +176,7 @@ func (in *inbound) settle() {
 				in.flow(l)
 			}
 		}
-		in.fetch.settle() // which gives gaps up when there is nobody to ask
+		in.fetch.settle() // which may give gaps up
 		if len(in.touched) == 0 {
 			return
 		}
