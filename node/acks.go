@@ -26,13 +26,13 @@ func (a *acks) add(e *engine, id wire.MessageID) {
 	if a.due.IsZero() {
 		d := a.distance(e)
 		a.since = time.Now()
-		a.due = a.since.Add(3*d/4 + rand.N(d))
+		a.due = a.since.Add(d + rand.N(d))
 	}
 }
 
-// distance is how long acknowledgements gather, give or take. Everybody has shown a message at the same moment: if all waited
-// for the same time, a hundred acknowledgements would come at once, which everybody has to verify, and what is said
-// in that moment would come a second late.
+// distance is how long acknowledgements gather at least before they go alone, and half of the longest wait. Everybody has
+// shown a message at the same moment: if all waited for the same time, a hundred acknowledgements would come at once, which
+// everybody has to verify, and what is said in that moment would come a second late.
 func (a *acks) distance(e *engine) time.Duration {
 	t := e.cfg.Timing
 	return max(t.AckBase, t.AckPerMember*time.Duration(len(e.roster.Members)))
@@ -49,8 +49,9 @@ func (a *acks) tick(e *engine) {
 }
 
 // ride returns acknowledgements that may go with texts which are being sealed: they need no batch of their own then, which
-// everybody would have to verify and the relay node to keep. Those that began to gather a short while ago still wait for others:
-// who says one thing after the other need not acknowledge with each, which everybody has to open.
+// everybody would have to verify and the relay node to keep. Those that began to gather a short while ago still wait for
+// others, as everybody has to open them: for half the time after which they go alone, so whoever talks often never sends
+// them alone.
 func (a *acks) ride(e *engine) (frame.Content, bool) {
 	if a.due.IsZero() || time.Since(a.since) < a.distance(e)/2 {
 		return frame.Content{}, false

@@ -81,8 +81,8 @@ type Timing struct {
 	StoreAfter    time.Duration // a batch without acknowledgement goes over the session stream; 2 s
 	QueueCommit   time.Duration // a message is on disk here after that, unless a relay node has it; of a burst, 25 times that; 10 ms
 	WindowCommit  time.Duration // longest wait before replay windows are on disk; 50 ms
-	AckBase       time.Duration // acknowledgements gather for 3/4 to 7/4 of that; 200 ms
-	AckPerMember  time.Duration // the same for each member of the roster, where that is more; 50 ms
+	AckBase       time.Duration // acknowledgements gather for that up to twice that; 150 ms
+	AckPerMember  time.Duration // the same for each member of the roster, where that is more; 40 ms
 	GapGrace      time.Duration // how long a gap may fill by itself before a fetch; 30 ms
 	GapGiveUp     time.Duration // how long a gap waits that nobody who is there can fill; 20 s
 	RedialMin     time.Duration // first wait before a redial; 200 ms
@@ -107,8 +107,8 @@ var defaultTiming = Timing{
 	StoreAfter:    2 * time.Second,
 	QueueCommit:   10 * time.Millisecond,
 	WindowCommit:  50 * time.Millisecond,
-	AckBase:       200 * time.Millisecond,
-	AckPerMember:  50 * time.Millisecond,
+	AckBase:       150 * time.Millisecond,
+	AckPerMember:  40 * time.Millisecond,
 	GapGrace:      30 * time.Millisecond,
 	GapGiveUp:     20 * time.Second,
 	RedialMin:     200 * time.Millisecond,
