@@ -161,6 +161,9 @@ type site struct {
 
 func (w *wire) site(addr string) *site { return &site{w: w, addr: netip.MustParseAddr(addr)} }
 
+// cutOff takes the host's present address off the network, or puts it back.
+func (s *site) cutOff(off bool) { s.w.set(func() { s.w.cut[s.addr] = off }) }
+
 // move gives the host another address. What its sockets hold stays behind.
 func (s *site) move(addr string) {
 	s.w.set(func() {

@@ -57,9 +57,9 @@ func (p pitfalls) last(d time.Duration) {
 // cutRelay takes the relay node off the network for a while.
 func cutRelay(d time.Duration) func(v *group, p pitfalls) {
 	return func(v *group, p pitfalls) {
-		v.w.set(func() { v.w.cut[v.relaySite.addr] = true })
+		v.relaySite.cutOff(true)
 		p.last(d)
-		v.w.set(func() { v.w.cut[v.relaySite.addr] = false })
+		v.relaySite.cutOff(false)
 	}
 }
 
@@ -75,10 +75,10 @@ func restart(d time.Duration) func(v *group, p pitfalls) {
 // kill takes the relay node away without a word, as a power cut does, and starts another in its place.
 func kill(d time.Duration) func(v *group, p pitfalls) {
 	return func(v *group, p pitfalls) {
-		v.w.set(func() { v.w.cut[v.relaySite.addr] = true })
+		v.relaySite.cutOff(true)
 		v.stopRelay()
 		p.last(d)
-		v.w.set(func() { v.w.cut[v.relaySite.addr] = false })
+		v.relaySite.cutOff(false)
 		v.startRelay()
 	}
 }
@@ -107,21 +107,21 @@ var outages = []outage{
 	{name: "on and off for a minute", strike: func(v *group, p pitfalls) {
 		p.down = nil
 		for range 6 {
-			v.w.set(func() { v.w.cut[v.relaySite.addr] = true })
+			v.relaySite.cutOff(true)
 			p.last(v.w.chance(12 * time.Second))
-			v.w.set(func() { v.w.cut[v.relaySite.addr] = false })
+			v.relaySite.cutOff(false)
 			time.Sleep(v.w.chance(4 * time.Second))
 		}
 	}},
 	{name: "one member cut off for 45 s", strike: func(v *group, p pitfalls) {
-		v.w.set(func() { v.w.cut[v.people[1].site.addr] = true })
+		v.people[1].site.cutOff(true)
 		p.down = v.people[1:2]
 		p.last(45 * time.Second)
-		v.w.set(func() { v.w.cut[v.people[1].site.addr] = false })
+		v.people[1].site.cutOff(false)
 	}},
 	{name: "a member killed, back elsewhere", disk: true, strike: func(v *group, p pitfalls) {
 		b := v.people[1]
-		v.w.set(func() { v.w.cut[b.site.addr] = true }) // nobody hears a goodbye
+		b.site.cutOff(true) // nobody hears a goodbye
 		b.stop()
 		b.site.move("1.0.2.1")
 		b.start()
@@ -195,8 +195,7 @@ func TestCutWhileFetching(t *testing.T) {
 func cutWhileFetching(v *group, restarts bool, after time.Duration) {
 	defer v.close()
 	b, c := v.people[1], v.people[2]
-	cut := func(now bool) { v.w.set(func() { v.w.cut[c.site.addr] = now }) }
-	cut(true)
+	c.site.cutOff(true)
 	c.until("its link to be down", truth, func() bool { return c.link.State == node.Down })
 	for i := range 3 {
 		b.say(fmt.Sprint("while C is away: ", i))
@@ -205,13 +204,13 @@ func cutWhileFetching(v *group, restarts bool, after time.Duration) {
 		b.stop()
 		b.start()
 	}
-	cut(false)
+	c.site.cutOff(false)
 	c.until("its link to be ready", truth, func() bool { return c.link.State == node.Ready })
 	b.say("as C comes back")
 	time.Sleep(after)
-	cut(true)
+	c.site.cutOff(true)
 	time.Sleep(time.Minute)
-	cut(false)
+	c.site.cutOff(false)
 	v.settled(recover)
 }
 
