@@ -37,7 +37,7 @@ type Roster struct {
 	Envelope []byte   // as signed, to hand on
 
 	byPeer     map[peer.ID]*Certificate
-	byIdentity map[[ed25519.PublicKeySize]byte]int // index into Members
+	byIdentity map[[ed25519.PublicKeySize]byte]*Certificate // of the members
 }
 
 // Member is a member in a roster.
@@ -68,7 +68,7 @@ func OpenRoster(g *Group, envelope []byte, now time.Time) (*Roster, error) {
 		Group: raw.Group, Version: raw.Version, Hash: sha256.Sum256(payload),
 		Issued: time.Unix(raw.Issued, 0), Expires: time.Unix(raw.Expires, 0),
 		Envelope: bytes.Clone(envelope), byPeer: make(map[peer.ID]*Certificate),
-		byIdentity: make(map[[ed25519.PublicKeySize]byte]int),
+		byIdentity: make(map[[ed25519.PublicKeySize]byte]*Certificate),
 	}
 	if r.Issued.After(now.Add(maxClockLead)) {
 		return nil, fmt.Errorf("%w: on %s, now is %s", ErrRosterFromFuture, stamp(r.Issued), stamp(now))
@@ -133,7 +133,7 @@ func (r *Roster) addMembers(g *Group, members []wire.RosterMember) error {
 		if i > 0 && r.Members[i-1].Role >= c.Role {
 			return fmt.Errorf("%w: members are not in role order at %q", ErrRoster, c.Role)
 		}
-		r.byIdentity[[ed25519.PublicKeySize]byte(c.Identity)] = i
+		r.byIdentity[[ed25519.PublicKeySize]byte(c.Identity)] = c
 		r.Members = append(r.Members, Member{c})
 	}
 	return distinct(r.Members, func(m Member) wire.Role { return m.Role })
@@ -228,11 +228,8 @@ func (r *Roster) MemberByIdentity(key ed25519.PublicKey) (Member, bool) {
 	if len(key) != ed25519.PublicKeySize {
 		return Member{}, false
 	}
-	i, ok := r.byIdentity[[ed25519.PublicKeySize]byte(key)]
-	if !ok {
-		return Member{}, false
-	}
-	return r.Members[i], true
+	c := r.byIdentity[[ed25519.PublicKeySize]byte(key)]
+	return Member{c}, c != nil
 }
 
 // Relay returns the relay node with that peer ID.
