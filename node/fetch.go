@@ -64,7 +64,7 @@ func (f *fetcher) ask(l *lane, now time.Time) {
 		// Alone one waits. Others who are there and cannot be asked may send what is missing by themselves.
 		if len(f.e.n.topic.Peers()) == 0 {
 			l.vain = time.Time{}
-		} else if f.inVain(l) >= f.e.cfg.Timing.GapGiveUp {
+		} else if l.inVain() >= f.e.cfg.Timing.GapGiveUp {
 			f.giveUp(l)
 			return
 		}
@@ -113,21 +113,13 @@ func (f *fetcher) empty(l *lane) {
 		return
 	}
 	w, _ := l.queue.Want()
-	waited := f.inVain(l)
+	waited := l.inVain()
 	gone := w.Low > w.To && waited >= goneAfter
 	if w.Tail || gone || waited >= f.e.cfg.Timing.GapGiveUp {
 		f.giveUp(l)
 		return
 	}
 	l.due = time.Now().Add(min(fetchRetry<<min(l.tries-1, 8), fetchRetryMax))
-}
-
-// inVain is how long a lane has known that nobody who is there has what it misses.
-func (*fetcher) inVain(l *lane) time.Duration {
-	if l.vain.IsZero() {
-		l.vain = time.Now()
-	}
-	return time.Since(l.vain)
 }
 
 // giveUp goes past what cannot be had, and tells if something was lost.

@@ -31,7 +31,7 @@ type inbound struct {
 	e       *engine
 	rows    map[wire.Role]*row // the lanes of each sender
 	gaps    map[*lane]struct{} // lanes that wait for something
-	touched []*lane            // lanes that got something in this turn, unless they say otherwise
+	touched []*lane            // lanes that got something in this turn, and some that were looked at since
 	stalled bool               // a subscription is full: frames stay where they are
 	fetch   fetcher
 	acks    acks
@@ -169,7 +169,8 @@ func (in *inbound) late(l *lane, at order.Position, data []byte, live bool) {
 // settle opens what this turn brought into its order.
 func (in *inbound) settle() {
 	for {
-		for last := len(in.touched) - 1; last >= 0; last = len(in.touched) - 1 {
+		for len(in.touched) > 0 {
+			last := len(in.touched) - 1
 			l := in.touched[last]
 			in.touched = in.touched[:last]
 			if l.touched {

@@ -100,3 +100,11 @@ func (l *lane) gapped(grace time.Duration) bool {
 	l.want = w
 	return true
 }
+
+// inVain is how long the lane has known that nobody who is there has what it misses. The first call begins to count.
+func (l *lane) inVain() time.Duration {
+	if l.vain.IsZero() {
+		l.vain = time.Now()
+	}
+	return time.Since(l.vain)
+}

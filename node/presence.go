@@ -50,6 +50,7 @@ func (p *presence) hears(signer ed25519.PublicKey, topic bool) {
 	}
 }
 
+// of returns what is known of a member, to be changed in place.
 func (p *presence) of(role wire.Role) *signs {
 	s := p.signs[role]
 	if s == nil {

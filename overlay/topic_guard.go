@@ -175,8 +175,8 @@ func (g *guard) accepted(m *pubsub.Message) (read any) {
 
 // recent remembers about the last thousand messages that were accepted, so that what comes once more, from another relay
 // node say, is not checked again. It goes by a keyed hash of 64 bits: nobody outside can make two messages collide, and if
-// two ever do, the second is lost here and fetched from the backlog. A message takes the place of the one before it in its
-// slot, which is only checked once more if it comes again.
+// two ever do, the second is lost here and fetched from the backlog. A message takes the place of another one in its slot:
+// that is checked once more if it comes again.
 type recent struct {
 	seed  maphash.Seed
 	slots [recentSlots]uint64
