@@ -27,5 +27,11 @@
 // It does not check that sender and recipient are members: the caller knows the sender from the connection
 // (RemotePeer) and refuses a recipient that the roster does not name. It runs no timer: somebody has to call Expire.
 //
+// # Memory and disk
+//
+// SQLite keeps the mails in a table without any index and what an index would hold in memory, about 150 bytes a mail: a
+// deposit then writes little more than the mail. The first use of an opened database reads the table: a third of a second
+// for 100,000 mails.
+//
 // Two implementations, Memory and SQLite, pass one suite, mailboxtest. Only relaynode and tests import this package.
 package mailbox

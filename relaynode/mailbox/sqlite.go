@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -13,8 +14,8 @@ import (
 	"conclave/overlay/wire"
 )
 
-// Schema returns the tables of the mailbox, to be given to durable.Open. Peers are named by numbers, which keeps rows
-// and indexes short; the index by recipient holds all that the books are made of.
+// Schema returns the tables of the mailbox, to be given to durable.Open. Peers are named by numbers, which keeps rows short.
+// There is no index: memory holds what one would (see boxes), so that a deposit dirties no page but that of its row.
 func Schema() durable.Schema {
 	return durable.Schema{Name: "mailbox", Steps: []string{`
 CREATE TABLE mailbox_peer (
@@ -32,7 +33,20 @@ CREATE TABLE mailbox_mail (
 	payload   BLOB NOT NULL
 );
 CREATE INDEX mailbox_by_recipient ON mailbox_mail (recipient, seq, sender, size);
-CREATE INDEX mailbox_by_expiry ON mailbox_mail (expires);`}}
+CREATE INDEX mailbox_by_expiry ON mailbox_mail (expires);`, `
+ALTER TABLE mailbox_mail RENAME TO mailbox_old;
+CREATE TABLE mailbox_mail (
+	seq       INTEGER PRIMARY KEY,
+	id        BLOB NOT NULL, -- of which no two are equal
+	sender    INTEGER NOT NULL,
+	recipient INTEGER NOT NULL,
+	kind      INTEGER NOT NULL,
+	size      INTEGER NOT NULL,
+	expires   INTEGER NOT NULL, -- Unix time in milliseconds
+	payload   BLOB NOT NULL
+);
+INSERT INTO mailbox_mail SELECT * FROM mailbox_old ORDER BY seq;
+DROP TABLE mailbox_old;`}}
 }
 
 // SQLite is a mailbox in a durable database, which it may share with others. Closing the database is its owner's affair.
@@ -47,6 +61,7 @@ type SQLite struct {
 // state is what memory holds of the database: whoever changes one changes the other, and takes it back with it.
 type state struct {
 	books books
+	boxes boxes
 	last  int64 // the highest Seq in use so far
 	ids   map[peer.ID]int64
 	peers map[int64]peer.ID
@@ -84,19 +99,24 @@ func (s *SQLite) run(ctx context.Context, in func(context.Context, func(*durable
 
 // load reads what memory holds of the database.
 func load(tx *durable.Tx) (*state, error) {
-	st := &state{books: books{}, ids: map[peer.ID]int64{}, peers: map[int64]peer.ID{}}
+	st := &state{books: books{}, boxes: newBoxes(), ids: map[peer.ID]int64{}, peers: map[int64]peer.ID{}}
 	for row, err := range tx.Rows("SELECT peer, id FROM mailbox_peer") {
 		if err != nil {
 			return nil, err
 		}
 		st.know(row.Int64(0), peer.ID(row.Blob(1)))
 	}
-	for row, err := range tx.Rows("SELECT sender, recipient, count(*), sum(size), max(seq) FROM mailbox_mail GROUP BY sender, recipient") {
+	for row, err := range tx.Rows("SELECT seq, id, sender, recipient, size, expires FROM mailbox_mail ORDER BY seq") {
 		if err != nil {
 			return nil, err
 		}
-		st.books.add(st.peers[row.Int64(0)], st.peers[row.Int64(1)], int(row.Int64(2)), row.Int64(3))
-		st.last = max(st.last, row.Int64(4))
+		l := label{seq: row.Int64(0), sender: row.Int64(2), recipient: row.Int64(3), size: int(row.Int64(4)), expires: row.Int64(5)}
+		if copy(l.id[:], row.Blob(1)) != len(l.id) || st.boxes.has(l.id) {
+			return nil, fmt.Errorf("mail %d has no ID of its own", l.seq)
+		}
+		st.boxes.put(l)
+		st.books.add(st.peers[l.sender], st.peers[l.recipient], 1, int64(l.size))
+		st.last = l.seq
 	}
 	return st, nil
 }
@@ -152,12 +172,11 @@ func (st *state) deposit(tx *durable.Tx, limits Limits, from peer.ID, item wire.
 	if v := limits.shape(item); v != 0 {
 		return v, nil
 	}
+	if st.boxes.has(id) {
+		return wire.VerdictDuplicate, nil
+	}
 	if v := st.books.room(limits, from, item); v != 0 {
-		here, err := tx.One(nil, "SELECT 1 FROM mailbox_mail WHERE id = ?", id[:])
-		if here {
-			v = wire.VerdictDuplicate
-		}
-		return v, err
+		return v, nil
 	}
 	sender, err := st.number(tx, from)
 	if err != nil {
@@ -167,15 +186,17 @@ func (st *state) deposit(tx *durable.Tx, limits Limits, from peer.ID, item wire.
 	if err != nil {
 		return 0, err
 	}
-	err = tx.Exec("INSERT INTO mailbox_mail (seq, id, sender, recipient, kind, size, expires, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-		st.last+1, id[:], sender, recipient, int(item.Kind), len(item.Payload), now.Add(limits.TTL).UnixMilli(), item.Payload)
+	l := label{
+		seq: st.last + 1, id: id, sender: sender, recipient: recipient, size: len(item.Payload), expires: now.Add(limits.TTL).UnixMilli(),
+	}
+	err = tx.Exec("INSERT INTO mailbox_mail (seq, id, sender, recipient, kind, size, expires, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		l.seq, id[:], sender, recipient, int(item.Kind), l.size, l.expires, item.Payload)
 	if err != nil {
 		return 0, err
 	}
-	if tx.Changes() == 0 {
-		return wire.VerdictDuplicate, nil
-	}
 	st.last++ // a number that is undone is left out
+	st.boxes.put(l)
+	tx.OnUndo(func() { st.boxes.take(recipient, id) })
 	st.book(tx, from, item.To, 1, int64(len(item.Payload)))
 	return wire.VerdictStored, nil
 }
@@ -185,15 +206,15 @@ func (s *SQLite) Pending(ctx context.Context, to peer.ID, after int64, limit int
 	var page []Mail
 	err := s.read(ctx, "reading a mailbox", func(tx *durable.Tx, st *state) error {
 		bytes := 0
-		for row, err := range tx.Rows("SELECT seq, id, sender, kind, payload FROM mailbox_mail WHERE recipient = ? AND seq > ? ORDER BY seq LIMIT ?", st.ids[to], after, limit) {
+		for _, l := range st.boxes.after(st.ids[to], after) {
+			bytes += l.size
+			if len(page) == limit || len(page) > 0 && bytes > pageBytes {
+				return nil
+			}
+			mail, err := st.mail(tx, l)
 			if err != nil {
 				return err
 			}
-			if bytes += row.Len(4); len(page) > 0 && bytes > pageBytes {
-				return nil
-			}
-			mail := Mail{Seq: row.Int64(0), Mail: wire.Mail{From: st.peers[row.Int64(2)], Kind: wire.Kind(row.Int64(3)), Payload: row.Blob(4)}}
-			copy(mail.ID[:], row.Blob(1))
 			page = append(page, mail)
 		}
 		return nil
@@ -204,17 +225,31 @@ func (s *SQLite) Pending(ctx context.Context, to peer.ID, after int64, limit int
 	return page, nil
 }
 
+// mail reads the mail of a label.
+func (st *state) mail(tx *durable.Tx, l label) (Mail, error) {
+	mail := Mail{Seq: l.seq, Mail: wire.Mail{ID: l.id, From: st.peers[l.sender]}}
+	var kind int
+	here, err := tx.One([]any{&kind, &mail.Payload}, "SELECT kind, payload FROM mailbox_mail WHERE seq = ?", l.seq)
+	if err == nil && !here {
+		err = fmt.Errorf("mail %d is not in the database", l.seq)
+	}
+	mail.Kind = wire.Kind(kind)
+	return mail, err
+}
+
 // Acknowledge implements Store.
 func (s *SQLite) Acknowledge(ctx context.Context, to peer.ID, ids []wire.MailID) (int, error) {
 	n := 0
 	err := s.write(ctx, "acknowledging mail", func(tx *durable.Tx, st *state) error {
 		n = 0
 		for _, id := range ids {
-			gone, err := st.remove(tx, "DELETE FROM mailbox_mail WHERE id = ? AND recipient = ? RETURNING sender, recipient, size", id[:], st.ids[to])
+			gone, err := st.remove(tx, st.ids[to], id)
 			if err != nil {
 				return err
 			}
-			n += gone
+			if gone {
+				n++
+			}
 		}
 		return nil
 	})
@@ -224,38 +259,42 @@ func (s *SQLite) Acknowledge(ctx context.Context, to peer.ID, ids []wire.MailID)
 	return n, nil
 }
 
-// remove runs a DELETE that returns sender, recipient and size, and takes the mails out of the books.
-func (st *state) remove(tx *durable.Tx, query string, args ...any) (int, error) {
-	n := 0
-	for row, err := range tx.Rows(query, args...) {
-		if err != nil {
-			return 0, err
-		}
-		st.book(tx, st.peers[row.Int64(0)], st.peers[row.Int64(1)], -1, -row.Int64(2))
-		n++
+// remove deletes a mail if it lies in that box, and reports whether it did.
+func (st *state) remove(tx *durable.Tx, to int64, id wire.MailID) (bool, error) {
+	l, here := st.boxes.take(to, id)
+	if !here {
+		return false, nil
 	}
-	return n, nil
+	tx.OnUndo(func() { st.boxes.put(l) })
+	st.book(tx, st.peers[l.sender], st.peers[to], -1, -int64(l.size))
+	return true, tx.Exec("DELETE FROM mailbox_mail WHERE seq = ?", l.seq)
 }
 
 // Forget implements Store.
 func (s *SQLite) Forget(ctx context.Context, to peer.ID) (int, error) {
-	return s.removeAll(ctx, "forgetting a mailbox", "recipient = (SELECT peer FROM mailbox_peer WHERE id = ?)", []byte(to))
+	return s.removeAll(ctx, "forgetting a mailbox", func(st *state, l label) bool { return l.recipient == st.ids[to] })
 }
 
 // Expire implements Store.
 func (s *SQLite) Expire(ctx context.Context, now time.Time) (int, error) {
-	return s.removeAll(ctx, "expiring mail", "expires <= ?", now.UnixMilli())
+	at := now.UnixMilli()
+	return s.removeAll(ctx, "expiring mail", func(_ *state, l label) bool { return l.expires <= at })
 }
 
-// removeAll deletes what a condition names, in portions: others wait for the writer too.
-func (s *SQLite) removeAll(ctx context.Context, doing, which string, arg any) (int, error) {
+// removeAll deletes what goes, in portions: others wait for the writer too.
+func (s *SQLite) removeAll(ctx context.Context, doing string, goes func(*state, label) bool) (int, error) {
 	const portion = 1000
-	query := fmt.Sprintf("DELETE FROM mailbox_mail WHERE seq IN (SELECT seq FROM mailbox_mail WHERE %s LIMIT %d) RETURNING sender, recipient, size", which, portion)
 	for all := 0; ; {
 		n := 0
-		err := s.write(ctx, doing, func(tx *durable.Tx, st *state) (err error) {
-			n, err = st.remove(tx, query, arg)
-			return err
+		err := s.write(ctx, doing, func(tx *durable.Tx, st *state) error {
+			n = 0
+			for _, l := range st.boxes.which(portion, func(l label) bool { return goes(st, l) }) {
+				if _, err := st.remove(tx, l.recipient, l.id); err != nil {
+					return err
+				}
+				n++
+			}
+			return nil
 		})
 		if err != nil {
 			return all, err
@@ -293,6 +332,8 @@ func (s *SQLite) Check(ctx context.Context) error {
 			return fmt.Errorf("%d mails have another size than is written", wrong)
 		case !maps.Equal(now.books, st.books):
 			return fmt.Errorf("the books say %v, the mails %v", st.books, now.books)
+		case !maps.EqualFunc(now.boxes.by, st.boxes.by, slices.Equal) || !maps.Equal(now.boxes.ids, st.boxes.ids):
+			return errors.New("memory does not hold the same mails as the database")
 		case !maps.Equal(now.ids, st.ids) || !maps.Equal(now.peers, st.peers):
 			return errors.New("peers have other numbers than in the database")
 		}
