@@ -42,6 +42,9 @@ type Options struct {
 	// Erase overwrites what is deleted and keeps the log short, so that a key that was erased is soon gone from the
 	// file too. It costs some writing. The default leaves deleted content in free pages until they are used again.
 	Erase bool
+	// OneThread has all calls that change the file come from one thread: whoever counts a thread's system calls, as fault
+	// injectors do, counts them all. It costs a change of threads for each commit.
+	OneThread bool
 	// Random is where a new file's ID comes from; nil means crypto/rand.
 	Random io.Reader
 	// Image is what NewImage returned for the same schemas. A new file is then a copy of it, which takes a fraction of
@@ -106,7 +109,7 @@ func open(path, name string, schemas []Schema, opts Options) (*DB, error) {
 		done: make(chan struct{}),
 	}
 	opened := make(chan error)
-	go d.run(func() error {
+	go d.run(opts.OneThread, func() error {
 		if name != inMemory {
 			if err := create(path, schemas, opts); err != nil {
 				return err

@@ -104,10 +104,11 @@ func (d *DB) Close() error {
 	return d.closeErr
 }
 
-// run is the writer: it opens the file, commits what is queued, and closes the file. It stays on one thread, so that
-// whoever counts a thread's system calls, as fault injectors do, counts every call that changes the file.
-func (d *DB) run(connect func() error, opened chan<- error) {
-	runtime.LockOSThread() // until it ends
+// run is the writer: it opens the file, commits what is queued, and closes the file.
+func (d *DB) run(oneThread bool, connect func() error, opened chan<- error) {
+	if oneThread {
+		runtime.LockOSThread() // until it ends
+	}
 	if err := connect(); err != nil {
 		opened <- err
 		return
