@@ -118,7 +118,7 @@ func (n *Node) openStores() error {
 		n.heads = newHeadReader(n.backlog)
 		return db.Close()
 	}
-	db, err := durable.Open(n.cfg.StatePath, []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{})
+	db, err := durable.Open(n.cfg.StatePath, []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{PageSize: mailbox.PageSize})
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func ownImage(schemas []Schema, opts Options) ([]byte, error) {
 	image := opts.Image
 	if image == nil {
 		var err error
-		if image, err = NewImage(schemas); err != nil {
+		if image, err = newImage(schemas, positive(opts.PageSize, defaultPage)); err != nil {
 			return nil, err
 		}
 	}
@@ -62,13 +62,18 @@ func ownImage(schemas []Schema, opts Options) ([]byte, error) {
 
 // NewImage returns the bytes of a database that holds the tables of schemas and nothing else, to be used as
 // Options.Image. They are the same each time, for one version of SQLite.
-func NewImage(schemas []Schema) (image []byte, err error) {
+func NewImage(schemas []Schema) (image []byte, err error) { return newImage(schemas, defaultPage) }
+
+func newImage(schemas []Schema, page int) (image []byte, err error) {
 	raw, err := sqlite3.OpenFlags(inMemory, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
 	if err != nil {
 		return nil, err
 	}
 	c := newConn(raw)
 	defer func() { err = errors.Join(err, c.close()) }()
+	if err := raw.Exec(fmt.Sprintf("PRAGMA page_size = %d", page)); err != nil {
+		return nil, err
+	}
 	if _, err := c.migrate("(new)", schemas, bytes.NewReader(imageID[:])); err != nil {
 		return nil, err
 	}

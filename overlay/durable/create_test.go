@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -67,5 +68,29 @@ func TestCreatedTogether(t *testing.T) {
 	files, err := os.ReadDir(filepath.Dir(path))
 	if err != nil || len(files) > 2 {
 		t.Errorf("the folder holds %v, %v; want the database and its log", files, err)
+	}
+}
+
+// TestPageSize makes a file with large pages, which it keeps whatever it is opened with.
+func TestPageSize(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	for _, opts := range []durable.Options{{PageSize: 8 << 10}, {}, {PageSize: 16 << 10, Erase: true}} {
+		db := open(t, path, opts)
+		var page, pages int
+		err := db.Read(t.Context(), func(tx *durable.Tx) error {
+			_, err1 := tx.One([]any{&page}, "PRAGMA page_size")
+			_, err2 := tx.One([]any{&pages}, "PRAGMA wal_autocheckpoint")
+			return errors.Join(err1, err2)
+		})
+		if err := errors.Join(err, note(db, strconv.Itoa(opts.PageSize)), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		want := 16 << 20
+		if opts.Erase {
+			want = 256 << 10
+		}
+		if page != 8<<10 || pages*page != want {
+			t.Errorf("%+v: pages of %d bytes, a log of %d; want 8192 and %d", opts, page, pages*page, want)
+		}
 	}
 }

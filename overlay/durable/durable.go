@@ -24,8 +24,9 @@ const (
 	defaultQueue    = 1024        // writes that may wait
 	defaultGroup    = 256         // most writes in one commit
 	defaultLockWait = time.Second // how long Open waits for a predecessor that is about to exit
-	logPages        = 4000        // pages (of 4 KiB) of log after which it is moved into the database
-	eraseLogPages   = 64          // the same when what was deleted shall be gone soon
+	defaultPage     = 4 << 10     // bytes, of a file's pages
+	logBytes        = 16 << 20    // of log after which it is moved into the database
+	eraseLogBytes   = 256 << 10   // the same when what was deleted shall be gone soon
 	folderMode      = fs.FileMode(0o700)
 	fileMode        = fs.FileMode(0o600)
 	inMemory        = ":memory:" // SQLite's name for a database without a file
@@ -37,6 +38,9 @@ type Options struct {
 	Queue int
 	// Group is the most writes that one commit takes; 0 means 256. 1 switches group commit off.
 	Group int
+	// PageSize is the size of a new file's pages in bytes, a power of 2 from 512 to 65,536; 0 means 4 KiB. A file that is
+	// there, or is a copy of Image, has the pages that it has.
+	PageSize int
 	// LockWait is how long Open waits for another process to let go of the file; 0 means one second, less than 0 not at all.
 	LockWait time.Duration
 	// Erase overwrites what is deleted and keeps the log short, so that a key that was erased is soon gone from the
@@ -164,12 +168,16 @@ func (c *conn) configure(opts Options) error {
 		return err
 	}
 	script := "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;"
-	pages := logPages
+	size := logBytes
 	if opts.Erase {
 		script += "PRAGMA secure_delete = ON;"
-		pages = eraseLogPages
+		size = eraseLogBytes
 	}
-	script += fmt.Sprintf("PRAGMA wal_autocheckpoint = %d;", pages)
+	var page int
+	if _, err := c.tx.One([]any{&page}, "PRAGMA page_size"); err != nil {
+		return err
+	}
+	script += fmt.Sprintf("PRAGMA wal_autocheckpoint = %d;", size/page)
 	if err := c.raw.Exec(script); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type relay struct {
 
 func openRelay(path string) (relay, error) {
 	// Erase makes the log short, so that a short life sees it moved into the database, too.
-	db, err := durable.Open(path, []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{Erase: true, OneThread: true})
+	db, err := durable.Open(path, []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{PageSize: mailbox.PageSize, Erase: true, OneThread: true})
 	if err != nil {
 		return relay{}, err
 	}

@@ -138,7 +138,7 @@ func TestMemoryFollowsTheDatabase(t *testing.T) {
 
 func openDB(t testing.TB, path string) *durable.DB {
 	t.Helper()
-	db, err := durable.Open(path, []durable.Schema{mailbox.Schema()}, durable.Options{})
+	db, err := durable.Open(path, []durable.Schema{mailbox.Schema()}, durable.Options{PageSize: mailbox.PageSize})
 	if err != nil {
 		t.Fatal(err)
 	}
