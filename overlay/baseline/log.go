@@ -51,25 +51,36 @@ const (
 )
 
 // AgainstLog reports how many durable writes a second LogWriters writers of LogRecord bytes get done, beside one synced
-// append to a Log for each, in the same run and on the same disk. The writes are called what.
+// append to a Log for each, in turns on the same disk, and how long one such append takes. The writes are called what; no two
+// calls of a writer have the same number.
 func AgainstLog(b *testing.B, what string, write func(writer, call int) error) {
 	b.Helper()
+	const turns, each = 5, 800 * time.Millisecond
 	log, err := OpenLog(filepath.Join(b.TempDir(), "append"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer log.Close()
-	measure := func(write func(writer, call int) error) float64 {
-		rate, err := PerSecond(LogWriters, 2*time.Second, write)
-		if err != nil {
-			b.Fatal(err)
+	var rates [2]float64
+	side := func(n int, write func(writer, call int) error) func(int) error {
+		return func(int) error {
+			rate, err := PerSecond(LogWriters, each, write)
+			rates[n] += rate / turns
+			return err
 		}
-		return rate
 	}
-	ours := measure(write)
-	appended := measure(func(int, int) error { return log.Append(make([]byte, LogRecord)) })
-	b.ReportMetric(ours, what+"/s")
-	b.ReportMetric(appended, "fsynced-appends/s")
-	b.ReportMetric(ours/appended, "times-baseline")
+	var calls [LogWriters]int
+	ours := func(writer, _ int) error {
+		calls[writer]++
+		return write(writer, calls[writer]-1)
+	}
+	appends := func(int, int) error { return log.Append(make([]byte, LogRecord)) }
+	if err := Interleave(turns, side(0, ours), side(1, appends)); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(rates[0], what+"/s")
+	b.ReportMetric(rates[1], "fsynced-appends/s")
+	b.ReportMetric(1e6/rates[1], "µs/fsynced-append")
+	b.ReportMetric(rates[0]/rates[1], "times-baseline")
 	b.ReportMetric(0, "ns/op")
 }
