@@ -128,7 +128,7 @@ func (t *TopicHandle) join(cfg TopicConfig) error {
 	t.guard = newGuard(t.host, t.name, cfg, t.drops)
 	var h host.Host = t.host
 	if !cfg.Defences.NoStreamGate {
-		h = &gatedHost{Host: t.host, guard: t.guard}
+		h = &gatedHost{Host: t.host, id: t.host.ID(), guard: t.guard}
 	}
 	ps, err := pubsub.NewGossipSub(t.ctx, h, t.options(cfg)...)
 	if err != nil {

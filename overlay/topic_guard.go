@@ -51,13 +51,15 @@ type guard struct {
 	recent  *recent
 	// checked is what is known of each message of the RPC that is being handled. Also owned by the event loop, which hands on
 	// the messages of one RPC before it inspects the next.
-	checked map[*pb.Message]checked
+	checked []checked
+	handed  int // of which so many were handed on, or left out
 }
 
 // checked is a message that was found valid.
 type checked struct {
-	read any // what check returned
-	sum  uint64
+	message *pb.Message
+	read    any // what check returned
+	sum     uint64
 }
 
 type bucket struct{ messages, bytes *rate.Limiter }
@@ -69,7 +71,7 @@ func newGuard(h host.Host, topic string, cfg TopicConfig, d *drops) *guard {
 	}
 	return &guard{
 		host: h, topic: topic, admit: cfg.Admit, relays: relays, hub: cfg.Hub, check: cfg.Validate, rate: cfg.Rate,
-		drops: d, off: cfg.Defences, buckets: make(map[peer.ID]*bucket), recent: newRecent(), checked: make(map[*pb.Message]checked),
+		drops: d, off: cfg.Defences, buckets: make(map[peer.ID]*bucket), recent: newRecent(),
 	}
 }
 
@@ -81,6 +83,7 @@ func (g *guard) overCircuit(p peer.ID) bool { return g.hub || g.relays(p) }
 // another goroutine, and after a message's ID is marked as seen.
 func (g *guard) inspect(from peer.ID, rpc *pubsub.RPC) error {
 	clear(g.checked)
+	g.checked, g.handed = g.checked[:0], 0
 	admitted := g.admit(from)
 	if !g.off.NoInspector {
 		if err := g.vet(from, admitted, rpc); err != nil {
@@ -159,18 +162,21 @@ func (g *guard) valid(from peer.ID, admitted bool, m *pb.Message) bool {
 		g.drops.add(DropInvalid, 1)
 		return false
 	}
-	g.checked[m] = checked{read, sum}
+	g.checked = append(g.checked, checked{m, read, sum})
 	return true
 }
 
 // accepted is told of each message that the library accepted, and returns what was read in it.
 func (g *guard) accepted(m *pubsub.Message) (read any) {
-	c, ok := g.checked[m.Message]
-	if !ok { // this node's own, or nothing is checked
-		c.sum = g.recent.sum(m.GetData())
+	for i, c := range g.checked[g.handed:] { // in their order, some of them left out: it is the first, mostly
+		if c.message == m.Message {
+			g.handed += i + 1
+			g.recent.add(c.sum)
+			return c.read
+		}
 	}
-	g.recent.add(c.sum)
-	return c.read
+	g.recent.add(g.recent.sum(m.GetData())) // this node's own, or nothing is checked
+	return nil
 }
 
 // recent remembers about the last thousand messages that were accepted, so that what comes once more, from another relay
@@ -199,8 +205,12 @@ func (r *recent) add(sum uint64) { r.slots[sum>>1%recentSlots] = sum }
 // comes, because identify then reports the peer anew.
 type gatedHost struct {
 	host.Host
+	id    peer.ID // which the library asks for several times with each message
 	guard *guard
 }
+
+// ID returns the host's peer ID.
+func (h *gatedHost) ID() peer.ID { return h.id }
 
 // NewStream opens a stream if the gate lets it.
 func (h *gatedHost) NewStream(ctx context.Context, p peer.ID, protos ...protocol.ID) (network.Stream, error) {
