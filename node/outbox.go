@@ -216,28 +216,34 @@ func (o *outbox) ride(s *sealed, add func(frame.Content) bool) {
 	}
 }
 
-// fly publishes a sealed batch and waits for its acknowledgement from now on.
+// fly publishes a sealed batch and waits for its acknowledgement from now on. What is noted of it is noted after that:
+// meanwhile it is on its way, and no answer is looked at before.
 func (o *outbox) fly(s *sealed, data []byte) {
 	e := o.e
-	s.id, s.data = wire.BatchIDOf(data), data
-	s.due = time.Now().Add(e.cfg.Timing.StoreAfter + min(lineTime(o.flyingBytes+len(data))/4, storeExtra))
+	s.data, s.flown = data, time.Now()
+	err := o.publish(data)
+	s.id = wire.BatchIDOf(data)
+	s.due = s.flown.Add(e.cfg.Timing.StoreAfter + min(lineTime(o.flyingBytes+len(data))/4, storeExtra))
+	if err != nil {
+		e.cfg.Log.Debug("publishing; the batch goes over the session stream", "err", err)
+		s.due = s.flown
+	}
 	o.flying = append(o.flying, s)
 	o.byID[s.id] = s
 	o.flyingBytes += len(data)
 	e.n.flying.Store(int64(o.flyingBytes))
-	s.flown = time.Now()
 	e.keep.sent(s)
-	ctx, cancel := context.WithTimeout(e.ctx, publishTimeout)
-	defer cancel()
-	if err := e.n.topic.Publish(ctx, data); err != nil {
-		e.cfg.Log.Debug("publishing; the batch goes over the session stream", "err", err)
-		s.due = time.Now()
-	}
 	o.flown(s, false)
 	if !o.e.chats.volume && s.chat.frames.Next().Counter >= maxFrames {
 		o.e.chats.volume = true
 		e.step(keyagreement.Rekey{})
 	}
+}
+
+func (o *outbox) publish(data []byte) error {
+	ctx, cancel := context.WithTimeout(o.e.ctx, publishTimeout)
+	defer cancel()
+	return o.e.n.topic.Publish(ctx, data)
 }
 
 // publishTimeout bounds the wait for a topic whose last peer has just left.
