@@ -32,7 +32,7 @@ func (b boxes) has(id wire.MailID) bool {
 	return here
 }
 
-// put enters a mail: a new one behind all others, or one that was taken out by mistake in its old place.
+// put enters a mail: a new one behind all others, or one whose removal is undone in its old place.
 func (b boxes) put(l label) {
 	box := b.by[l.recipient]
 	b.by[l.recipient] = slices.Insert(box, search(box, l.seq), l)

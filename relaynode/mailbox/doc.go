@@ -30,8 +30,8 @@
 // # Memory and disk
 //
 // SQLite keeps the mails in a table without any index and what an index would hold in memory, about 150 bytes a mail: a
-// deposit then writes little more than the mail. The first use of an opened database reads the table: a third of a second
-// for 100,000 mails.
+// deposit then writes little more than the mail. A member that fills all that it may use takes 8 MB in a group of 100. The
+// first use of an opened database reads the table: a third of a second for 100,000 mails.
 //
 // Two implementations, Memory and SQLite, pass one suite, mailboxtest. Only relaynode and tests import this package.
 package mailbox
