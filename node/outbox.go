@@ -221,7 +221,7 @@ func (o *outbox) ride(s *sealed, add func(frame.Content) bool) {
 func (o *outbox) fly(s *sealed, data []byte) {
 	e := o.e
 	s.data, s.flown = data, time.Now()
-	err := o.publish(data)
+	err := e.toTopic(data)
 	s.id = wire.BatchIDOf(data)
 	s.due = s.flown.Add(e.cfg.Timing.StoreAfter + min(lineTime(o.flyingBytes+len(data))/4, storeExtra))
 	if err != nil {
@@ -240,10 +240,11 @@ func (o *outbox) fly(s *sealed, data []byte) {
 	}
 }
 
-func (o *outbox) publish(data []byte) error {
-	ctx, cancel := context.WithTimeout(o.e.ctx, publishTimeout)
+// toTopic publishes a batch.
+func (e *engine) toTopic(data []byte) error {
+	ctx, cancel := context.WithTimeout(e.ctx, publishTimeout)
 	defer cancel()
-	return o.e.n.topic.Publish(ctx, data)
+	return e.n.topic.Publish(ctx, data)
 }
 
 // publishTimeout bounds the wait for a topic whose last peer has just left.

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"crypto/ed25519"
 	"slices"
 	"time"
@@ -108,9 +107,7 @@ func (p *post) send(items [][]byte, absent bool) {
 		return
 	}
 	if len(e.n.topic.Peers()) > 0 {
-		ctx, cancel := context.WithTimeout(e.ctx, publishTimeout)
-		defer cancel()
-		if err := e.n.topic.Publish(ctx, data); err != nil {
+		if err := e.toTopic(data); err != nil {
 			e.cfg.Log.Debug("publishing a control batch", "err", err)
 		}
 	}
