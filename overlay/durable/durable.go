@@ -173,12 +173,14 @@ func (c *conn) configure(opts Options) error {
 		script += "PRAGMA secure_delete = ON;"
 		size = eraseLogBytes
 	}
+	if err := c.raw.Exec(script); err != nil {
+		return err
+	}
 	var page int
 	if _, err := c.tx.One([]any{&page}, "PRAGMA page_size"); err != nil {
 		return err
 	}
-	script += fmt.Sprintf("PRAGMA wal_autocheckpoint = %d;", size/page)
-	if err := c.raw.Exec(script); err != nil {
+	if err := c.raw.WALAutoCheckpoint(size / page); err != nil {
 		return err
 	}
 	return c.checkpoint()

@@ -9,6 +9,7 @@ import (
 	"conclave/overlay/durable"
 	"conclave/relaynode/backlog"
 	"conclave/relaynode/backlog/backlogtest"
+	"conclave/relaynode/mailbox"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,7 +26,7 @@ func TestSQLite(t *testing.T) {
 
 func openDB(t testing.TB, path string) *durable.DB {
 	t.Helper()
-	db, err := durable.Open(path, []durable.Schema{backlog.Schema()}, durable.Options{})
+	db, err := durable.Open(path, []durable.Schema{backlog.Schema()}, durable.Options{PageSize: mailbox.PageSize})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,9 +82,6 @@ func (b boxes) which(limit int, is func(label) bool) (found []label) {
 
 // search returns the place in a box of the first mail whose seq is at least this.
 func search(box []label, seq int64) int {
-	if n := len(box); n == 0 || box[n-1].seq < seq {
-		return n
-	}
 	i, _ := slices.BinarySearchFunc(box, seq, func(l label, seq int64) int { return cmp.Compare(l.seq, seq) })
 	return i
 }

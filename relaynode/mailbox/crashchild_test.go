@@ -31,7 +31,7 @@ type relay struct {
 }
 
 func openRelay(path string) (relay, error) {
-	// Erase makes the log short, so that a short life sees it moved into the database, too.
+	// Erase makes the log short, so that a short life sees it moved into the database, too. strace counts each thread's calls.
 	db, err := durable.Open(path, []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{PageSize: mailbox.PageSize, Erase: true, OneThread: true})
 	if err != nil {
 		return relay{}, err
