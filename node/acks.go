@@ -16,13 +16,13 @@ const ackAgain = 64
 // acks gathers what was shown, to be acknowledged in one frame for all senders. With many members acknowledgements
 // are rarer, so that they do not outgrow the messages.
 type acks struct {
-	ids   []wire.MessageID
+	ids   []wire.ShortID
 	since time.Time // when the first of ids came
 	due   time.Time // when they go by themselves; zero without ids
 }
 
 func (a *acks) add(e *engine, id wire.MessageID) {
-	a.ids = append(a.ids, id)
+	a.ids = append(a.ids, id.Short())
 	if a.due.IsZero() {
 		d := a.distance(e)
 		a.since = time.Now()

@@ -386,9 +386,9 @@ func (o *outbox) acknowledged(id wire.MessageID) {
 }
 
 // delivered is told that a member has shown messages.
-func (o *outbox) delivered(by wire.Role, ids iter.Seq[wire.MessageID]) {
-	for id := range ids {
-		all, news := o.mine.acknowledge(id, by)
+func (o *outbox) delivered(by wire.Role, messages iter.Seq[wire.ShortID]) {
+	for short := range messages {
+		id, all, news := o.mine.acknowledge(short, by)
 		if !news {
 			continue
 		}

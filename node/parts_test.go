@@ -125,17 +125,20 @@ func TestInboxGoesOn(t *testing.T) {
 // TestTally knows its own messages only, and each member once.
 func TestTally(t *testing.T) {
 	y := newTally()
-	id := wire.MessageID{1}
-	if _, news := y.acknowledge(id, "B"); news {
+	id := wire.MessageID{1, 15: 9}
+	if _, _, news := y.acknowledge(id.Short(), "B"); news {
 		t.Fatal("another member's message counts as this one's")
 	}
 	y.add(id)
 	for _, by := range []wire.Role{"C", "B", "C"} {
-		y.acknowledge(id, by)
+		y.acknowledge(id.Short(), by)
 	}
-	all, news := y.acknowledge(id, "A")
-	if !news || fmt.Sprint(all) != "[A B C]" {
-		t.Fatalf("acknowledged by %v, %v", all, news)
+	got, all, news := y.acknowledge(id.Short(), "A")
+	if !news || got != id || fmt.Sprint(all) != "[A B C]" {
+		t.Fatalf("%v is acknowledged by %v, %v", got, all, news)
+	}
+	if _, _, news := y.acknowledge(wire.MessageID{2, 15: 9}.Short(), "A"); news {
+		t.Fatal("a message with another short ID counts as this one")
 	}
 }
 

@@ -11,36 +11,44 @@ const maxMine = 16_384
 
 // tally knows who has shown which of this member's last messages.
 type tally struct {
-	by   map[wire.MessageID][]wire.Role // in role order
-	ring []wire.MessageID
+	of   map[wire.ShortID]tallied
+	ring []wire.ShortID // oldest first
 }
 
-func newTally() tally { return tally{by: make(map[wire.MessageID][]wire.Role)} }
+// tallied is a message and who has shown it, in role order.
+type tallied struct {
+	id wire.MessageID
+	by []wire.Role
+}
+
+func newTally() tally { return tally{of: make(map[wire.ShortID]tallied)} }
 
 // add remembers a message of this member.
 func (t *tally) add(id wire.MessageID) {
-	if _, known := t.by[id]; known {
+	short := id.Short()
+	if _, known := t.of[short]; known {
 		return
 	}
-	t.by[id] = nil
-	t.ring = append(t.ring, id)
+	t.of[short] = tallied{id: id}
+	t.ring = append(t.ring, short)
 	if len(t.ring) > maxMine {
-		delete(t.by, t.ring[0])
+		delete(t.of, t.ring[0])
 		t.ring = t.ring[1:]
 	}
 }
 
-// acknowledge notes that a member has shown a message. It returns everybody who has, and whether that is news: it is
-// not for another member's message or a repetition.
-func (t *tally) acknowledge(id wire.MessageID, by wire.Role) (all []wire.Role, news bool) {
-	before, mine := t.by[id]
+// acknowledge notes that a member has shown a message. It returns the message's ID and everybody who has shown it, and
+// whether that is news: it is not for another member's message or a repetition.
+func (t *tally) acknowledge(short wire.ShortID, by wire.Role) (id wire.MessageID, all []wire.Role, news bool) {
+	m, mine := t.of[short]
 	if !mine {
-		return nil, false
+		return id, nil, false
 	}
-	i, known := slices.BinarySearch(before, by)
+	i, known := slices.BinarySearch(m.by, by)
 	if known {
-		return nil, false
+		return id, nil, false
 	}
-	t.by[id] = slices.Insert(slices.Clone(before), i, by)
-	return t.by[id], true
+	m.by = slices.Insert(slices.Clone(m.by), i, by)
+	t.of[short] = m
+	return m.id, m.by, true
 }

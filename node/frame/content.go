@@ -19,7 +19,7 @@ type ContentType byte
 // The types of content. A receiver ignores content of a type that it does not know.
 const (
 	ContentText   ContentType = 0x01 // UTF-8, 1 to 32,768 bytes
-	ContentAck    ContentType = 0x02 // 1 to 2,048 message IDs of 16 bytes
+	ContentAck    ContentType = 0x02 // 1 to 4,096 short message IDs of 8 bytes
 	ContentBehind ContentType = 0x03 // sender u16 | start u32 | counter u32: the furthest frame seen of that sender
 )
 
@@ -44,10 +44,10 @@ func TextContent(id wire.MessageID, sent time.Time, text string) Content {
 }
 
 // AckContent returns an acknowledgement of the messages.
-func AckContent(id wire.MessageID, sent time.Time, ids []wire.MessageID) Content {
-	body := make([]byte, 0, len(ids)*len(wire.MessageID{}))
-	for _, m := range ids {
-		body = append(body, m[:]...)
+func AckContent(id wire.MessageID, sent time.Time, shown []wire.ShortID) Content {
+	body := make([]byte, 0, len(shown)*wire.ShortIDSize)
+	for _, m := range shown {
+		body = binary.BigEndian.AppendUint64(body, uint64(m))
 	}
 	return Content{ID: id, Sent: sent, Type: ContentAck, Body: body}
 }
@@ -68,14 +68,14 @@ func (c Content) Text() string {
 	return string(c.Body)
 }
 
-// Acks yields the message IDs of a ContentAck.
-func (c Content) Acks() iter.Seq[wire.MessageID] {
-	return func(yield func(wire.MessageID) bool) {
+// Acks yields the short IDs of a ContentAck.
+func (c Content) Acks() iter.Seq[wire.ShortID] {
+	return func(yield func(wire.ShortID) bool) {
 		if c.Type != ContentAck {
 			return
 		}
-		for b := c.Body; len(b) >= len(wire.MessageID{}); b = b[len(wire.MessageID{}):] {
-			if !yield(wire.MessageID(b[:len(wire.MessageID{})])) {
+		for b := c.Body; len(b) >= wire.ShortIDSize; b = b[wire.ShortIDSize:] {
+			if !yield(wire.ShortID(binary.BigEndian.Uint64(b))) {
 				return
 			}
 		}
@@ -111,7 +111,7 @@ func (c Content) check() error {
 			return fmt.Errorf("%w: a text is valid UTF-8", ErrContent)
 		}
 	case ContentAck:
-		if len(c.Body) == 0 || len(c.Body)%len(wire.MessageID{}) != 0 || len(c.Body) > MaxAcks*len(wire.MessageID{}) {
+		if len(c.Body) == 0 || len(c.Body)%wire.ShortIDSize != 0 || len(c.Body) > MaxAcks*wire.ShortIDSize {
 			return fmt.Errorf("%w: an acknowledgement names 1 to %d messages", ErrContent, MaxAcks)
 		}
 	case ContentBehind:

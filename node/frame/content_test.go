@@ -68,7 +68,7 @@ func sealRaw(tb testing.TB, s *Session, plain []byte) []byte {
 func TestContents(t *testing.T) {
 	a, b := testSession(t, 0), testSession(t, 1)
 	at := time.UnixMilli(1_700_000_000_123)
-	acks := []wire.MessageID{messageID(1), messageID(2)}
+	acks := []wire.ShortID{1, 1<<64 - 1}
 	if got := open(t, b, 0, seal(t, a, AckContent(messageID(3), at, acks))); !cmp.Equal(slices.Collect(got.Content.Acks()), acks) {
 		t.Errorf("acks: %v", slices.Collect(got.Content.Acks()))
 	}
@@ -91,7 +91,7 @@ func TestContents(t *testing.T) {
 		"invalid UTF-8": TextContent(messageID(1), at, "a\xc3"),
 		"surrogate":     TextContent(messageID(1), at, "\xed\xa0\x80"),
 		"no acks":       AckContent(messageID(1), at, nil),
-		"too many acks": AckContent(messageID(1), at, make([]wire.MessageID, MaxAcks+1)),
+		"too many acks": AckContent(messageID(1), at, make([]wire.ShortID, MaxAcks+1)),
 		"no type":       {Sent: at},
 		"before 1970":   TextContent(messageID(1), time.UnixMilli(-1), "x"),
 	} {

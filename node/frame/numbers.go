@@ -16,8 +16,8 @@ const (
 	MaxCounter = 1<<31 - 1
 	// MaxText is the longest text in bytes of UTF-8.
 	MaxText = wire.MaxBody
-	// MaxAcks is the largest number of message IDs in one acknowledgement.
-	MaxAcks = wire.MaxBody / 16
+	// MaxAcks is the largest number of messages in one acknowledgement.
+	MaxAcks = wire.MaxBody / wire.ShortIDSize
 	// MaxMembers is the largest number of members of a session; a sender's index has 16 bits.
 	MaxMembers = 1 << 16
 )

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -31,6 +32,13 @@ type RosterHash [32]byte
 // MessageID names a chat message, whatever frame or epoch carries it: 16 random bytes.
 type MessageID [16]byte
 
+// ShortID is the first 8 bytes of a MessageID, big-endian: enough to tell a sender which of its own messages is meant.
+// Among the last 16,384 of them two are alike with a probability of 2^-37.
+type ShortID uint64
+
+// ShortIDSize is the size of an encoded ShortID in bytes.
+const ShortIDSize = 8
+
 // BatchID names a batch: the SHA-256 (32 bytes) of all its bytes, the signature included.
 type BatchID [32]byte
 
@@ -54,6 +62,9 @@ func (h RosterHash) String() string { return hex.EncodeToString(h[:]) }
 
 // String returns the ID in lower-case hex.
 func (m MessageID) String() string { return hex.EncodeToString(m[:]) }
+
+// Short returns the short ID.
+func (m MessageID) Short() ShortID { return ShortID(binary.BigEndian.Uint64(m[:])) }
 
 // String returns the ID in lower-case hex.
 func (b BatchID) String() string { return hex.EncodeToString(b[:]) }
