@@ -16,11 +16,11 @@ type Latencies struct {
 	sorted bool            // guarded by mu
 }
 
-// Add records one duration.
-func (l *Latencies) Add(d time.Duration) {
+// Add records durations.
+func (l *Latencies) Add(took ...time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all = append(l.all, d)
+	l.all = append(l.all, took...)
 	l.sorted = false
 }
 

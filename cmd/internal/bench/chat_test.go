@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"conclave/overlay/baseline"
 )
 
 const (
@@ -104,15 +103,31 @@ func (p plan) follow(ctx context.Context, c chat, member int, seen func(index in
 	return nil
 }
 
-// paced sends the plan's texts with a gap between any two and records how long each delivery took.
-func (p plan) paced(ctx context.Context, c chat, gap time.Duration, into *baseline.Latencies) error {
+// journey is what became of one text.
+type journey struct {
+	sent time.Time
+	took []time.Duration // by each delivery
+}
+
+// arrived is when the last delivery was made.
+func (j journey) arrived() time.Time { return j.sent.Add(slices.Max(j.took)) }
+
+// paced sends the plan's texts with a gap between any two and returns how long each delivery took.
+func (p plan) paced(ctx context.Context, c chat, gap time.Duration) ([]journey, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(p.count)*gap+patient)
 	defer cancel()
 	sent := make([]atomic.Int64, p.count)
+	journeys := make([]journey, p.count)
+	var mu sync.Mutex // of journeys
 	start := time.Now()
 	result := make(chan error, 1)
 	go func() {
-		result <- p.watch(ctx, c, func(i int) { into.Add(time.Since(start) - time.Duration(sent[i-p.first].Load())) })
+		result <- p.watch(ctx, c, func(i int) {
+			took := time.Since(start) - time.Duration(sent[i-p.first].Load())
+			mu.Lock()
+			defer mu.Unlock()
+			journeys[i-p.first].took = append(journeys[i-p.first].took, took)
+		})
 	}()
 	tick := time.NewTicker(gap)
 	defer tick.Stop()
@@ -120,10 +135,14 @@ func (p plan) paced(ctx context.Context, c chat, gap time.Duration, into *baseli
 		<-tick.C
 		sent[i-p.first].Store(int64(time.Since(start)))
 		if err := c.send(ctx, i%p.senders, text(i)); err != nil {
-			return fmt.Errorf("sending: %w", err)
+			return nil, fmt.Errorf("sending: %w", err)
 		}
 	}
-	return <-result
+	err := <-result
+	for i := range journeys {
+		journeys[i].sent = start.Add(time.Duration(sent[i].Load()))
+	}
+	return journeys, err
 }
 
 // window is how many texts may be on their way where a side has no brake of its own: enough to keep all queues busy, too

@@ -14,9 +14,13 @@ func TestHubHolds(t *testing.T) {
 	for _, members := range []int{fewMembers, manyMembers} {
 		t.Run(fmt.Sprintf("members=%d", members), func(t *testing.T) {
 			c := newConclave(t, members)
-			var took baseline.Latencies
-			if err := (plan{0, hubMessages, members}).paced(t.Context(), c, 50*time.Millisecond, &took); err != nil {
+			journeys, err := plan{0, hubMessages, members}.paced(t.Context(), c, 50*time.Millisecond)
+			if err != nil {
 				t.Fatal(err)
+			}
+			var took baseline.Latencies
+			for _, j := range journeys {
+				took.Add(j.took...)
 			}
 			if want := hubMessages * (members - 1); took.Count() != want {
 				t.Errorf("%d deliveries, want %d", took.Count(), want)

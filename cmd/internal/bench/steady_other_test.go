@@ -1,0 +1,6 @@
+//go:build !linux
+
+package bench
+
+// steady cannot watch processors here.
+func steady() (end func() slowTimes, watching bool) { return nil, false }
