@@ -328,6 +328,7 @@ func (in *inbound) content(l *lane, c frame.Content, late bool) {
 		e.publish(Message{
 			At: e.at(), From: l.member.Role, ID: c.ID, Text: c.Text(), Sent: c.Sent, Epoch: l.chat.about.Number, Late: late,
 		})
+		e.yield()
 	case frame.ContentAck:
 		e.outbox.delivered(l.member.Role, c.Acks())
 	case frame.ContentBehind:
