@@ -33,7 +33,7 @@ func apart(b *testing.B) {
 func BenchmarkLatency(b *testing.B) {
 	const turns, gap = 4, 20 * time.Millisecond
 	sides := []side{ours, plain, newSigned, newSealed, newKept}
-	for _, c := range []struct{ members, count int }{{3, 500}, {24, 200}} {
+	for _, c := range []struct{ members, count int }{{3, 300}, {24, 200}} {
 		b.Run(fmt.Sprintf("members=%d", c.members), func(b *testing.B) {
 			roomy(b, c.members)
 			apart(b)
