@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"conclave/node/frame"
+	"conclave/node/state"
 	"conclave/overlay/wire"
 )
 
@@ -21,8 +22,8 @@ type acks struct {
 	due   time.Time // when they go by themselves; zero without ids
 }
 
-func (a *acks) add(e *engine, id wire.MessageID) {
-	a.ids = append(a.ids, id.Short())
+func (a *acks) add(e *engine, m state.Shown) {
+	a.ids = append(a.ids, m.ID.Short(m.Sender))
 	if a.due.IsZero() {
 		d := a.distance(e)
 		a.since = time.Now()

@@ -70,7 +70,7 @@ func newInbound(e *engine, shown []state.Shown) inbound {
 		in.remember(s)
 	}
 	for _, s := range shown[max(0, len(shown)-ackAgain):] {
-		in.acks.add(e, s.ID)
+		in.acks.add(e, s)
 	}
 	return in
 }
@@ -319,8 +319,8 @@ func (in *inbound) content(l *lane, c frame.Content, late bool) {
 	e := in.e
 	switch c.Type {
 	case frame.ContentText:
-		in.acks.add(e, c.ID)
 		s := state.Shown{Sender: l.member.Role, ID: c.ID}
+		in.acks.add(e, s)
 		if !in.remember(s) {
 			return
 		}

@@ -93,7 +93,7 @@ func TestAcknowledgementsSplit(t *testing.T) {
 	e := &engine{cfg: Config{Timing: Timing{AckBase: time.Hour}, Now: time.Now}, random: rand.Reader, roster: &pki.Roster{}}
 	var a acks
 	for i := range frame.MaxAcks + 1 {
-		a.add(e, wire.MessageID{byte(i), byte(i >> 8)})
+		a.add(e, state.Shown{Sender: "B", ID: wire.MessageID{byte(i), byte(i >> 8)}})
 	}
 	if _, ok := a.ride(e); ok {
 		t.Fatal("acknowledgements that began to gather just now do not wait for others")
@@ -190,7 +190,7 @@ func TestAcknowledgementsSpread(t *testing.T) {
 	tenths := make(map[time.Duration]bool)
 	for range 200 {
 		var a acks
-		a.add(e, wire.MessageID{})
+		a.add(e, state.Shown{})
 		wait := a.due.Sub(a.since)
 		if wait < time.Hour || wait > 2*time.Hour {
 			t.Fatalf("an acknowledgement waits %v, not one to two hours", wait)

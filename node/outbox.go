@@ -87,7 +87,7 @@ type sealed struct {
 func newOutbox(e *engine, loaded *state.Loaded) outbox {
 	o := outbox{
 		e: e, open: make(map[wire.MessageID]*pending), saved: loaded.Outbox,
-		byID: make(map[wire.BatchID]*sealed), mine: newTally(),
+		byID: make(map[wire.BatchID]*sealed), mine: newTally(e.self),
 	}
 	for _, s := range loaded.Shown {
 		if s.Sender == e.self {

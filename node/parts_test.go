@@ -11,6 +11,7 @@ import (
 
 	"conclave/node/state"
 	"conclave/overlay/wire"
+	"conclave/pki"
 )
 
 // TestKeyHides prints a key in every way but the one that is asked for.
@@ -124,21 +125,39 @@ func TestInboxGoesOn(t *testing.T) {
 
 // TestTally knows its own messages only, and each member once.
 func TestTally(t *testing.T) {
-	y := newTally()
+	y := newTally("A")
 	id := wire.MessageID{1, 15: 9}
-	if _, _, news := y.acknowledge(id.Short(), "B"); news {
+	if _, _, news := y.acknowledge(id.Short("A"), "B"); news {
 		t.Fatal("another member's message counts as this one's")
 	}
 	y.add(id)
 	for _, by := range []wire.Role{"C", "B", "C"} {
-		y.acknowledge(id.Short(), by)
+		y.acknowledge(id.Short("A"), by)
 	}
-	got, all, news := y.acknowledge(id.Short(), "A")
+	got, all, news := y.acknowledge(id.Short("A"), "A")
 	if !news || got != id || fmt.Sprint(all) != "[A B C]" {
 		t.Fatalf("%v is acknowledged by %v, %v", got, all, news)
 	}
-	if _, _, news := y.acknowledge(wire.MessageID{2, 15: 9}.Short(), "A"); news {
-		t.Fatal("a message with another short ID counts as this one")
+	if _, _, news := y.acknowledge(wire.MessageID{2, 15: 9}.Short("A"), "D"); news {
+		t.Fatal("a message with another ID counts as this one")
+	}
+}
+
+// TestTallyWhoseMessage has a member send a message with the ID of another's: who shows it acknowledges only that one.
+func TestTallyWhoseMessage(t *testing.T) {
+	e := &engine{cfg: Config{Timing: Timing{AckBase: time.Hour}}, roster: &pki.Roster{}}
+	id := wire.MessageID{1}
+	for _, c := range []struct {
+		sender wire.Role
+		want   bool
+	}{{"M", false}, {"A", true}} { // the second is what the first would be if senders did not count
+		y := newTally("A")
+		y.add(id)
+		var a acks
+		a.add(e, state.Shown{Sender: c.sender, ID: id})
+		if _, _, news := y.acknowledge(a.ids[0], "B"); news != c.want {
+			t.Errorf("B has shown %s's message: A's counts as delivered: %v", c.sender, news)
+		}
 	}
 }
 

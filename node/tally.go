@@ -11,6 +11,7 @@ const maxMine = 16_384
 
 // tally knows who has shown which of this member's last messages.
 type tally struct {
+	self wire.Role
 	of   map[wire.ShortID]tallied
 	ring []wire.ShortID // oldest first
 }
@@ -21,11 +22,11 @@ type tallied struct {
 	by []wire.Role
 }
 
-func newTally() tally { return tally{of: make(map[wire.ShortID]tallied)} }
+func newTally(self wire.Role) tally { return tally{self: self, of: make(map[wire.ShortID]tallied)} }
 
 // add remembers a message of this member.
 func (t *tally) add(id wire.MessageID) {
-	short := id.Short()
+	short := id.Short(t.self)
 	if _, known := t.of[short]; known {
 		return
 	}

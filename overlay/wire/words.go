@@ -32,8 +32,9 @@ type RosterHash [32]byte
 // MessageID names a chat message, whatever frame or epoch carries it: 16 random bytes.
 type MessageID [16]byte
 
-// ShortID is the first 8 bytes of a MessageID, big-endian: enough to tell a sender which of its own messages is meant.
-// Among the last 16,384 of them two are alike with a probability of 2^-37.
+// ShortID names a chat message of one sender in few bytes: the first 8 bytes, big-endian, of
+// SHA-256("conclave short ID v1" ‖ the sender's role ‖ the message ID). Of one sender's last 16,384 messages two are alike with
+// a probability of 2^-37. Nobody can make a message of their own that has another's: that takes 2^64 hashes.
 type ShortID uint64
 
 // ShortIDSize is the size of an encoded ShortID in bytes.
@@ -63,8 +64,15 @@ func (h RosterHash) String() string { return hex.EncodeToString(h[:]) }
 // String returns the ID in lower-case hex.
 func (m MessageID) String() string { return hex.EncodeToString(m[:]) }
 
-// Short returns the short ID.
-func (m MessageID) Short() ShortID { return ShortID(binary.BigEndian.Uint64(m[:])) }
+// Short returns the short ID that the message has as one of that sender.
+func (m MessageID) Short(sender Role) ShortID {
+	named := make([]byte, 0, len(shortIDDomain)+MaxRole+len(m))
+	named = append(append(append(named, shortIDDomain...), sender...), m[:]...)
+	sum := sha256.Sum256(named)
+	return ShortID(binary.BigEndian.Uint64(sum[:]))
+}
+
+const shortIDDomain = "conclave short ID v1"
 
 // String returns the ID in lower-case hex.
 func (b BatchID) String() string { return hex.EncodeToString(b[:]) }

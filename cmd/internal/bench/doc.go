@@ -1,7 +1,7 @@
 // Package bench measures the whole of Conclave beside its baselines: real members around a real relay node, and raw
 // gossipsub or a minimal program beside them, in the same run and in turns.
 //
-//	go test -run '^$' -bench . -benchtime 1x ./cmd/internal/bench
+//	go test -run '^$' -bench . -benchtime 1x -timeout 30m ./cmd/internal/bench
 //
 // Each benchmark reports both absolute figures and their ratio. One iteration is a whole comparison and takes seconds, so
 // -benchtime 1x is enough. What is measured:
