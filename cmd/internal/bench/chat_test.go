@@ -112,36 +112,42 @@ type journey struct {
 // arrived is when the last delivery was made.
 func (j journey) arrived() time.Time { return j.sent.Add(slices.Max(j.took)) }
 
+// latencies is how long each delivery of all texts took.
+func latencies(journeys []journey) (all []time.Duration) {
+	for _, j := range journeys {
+		all = append(all, j.took...)
+	}
+	return all
+}
+
 // paced sends the plan's texts with a gap between any two and returns how long each delivery took.
 func (p plan) paced(ctx context.Context, c chat, gap time.Duration) ([]journey, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(p.count)*gap+patient)
 	defer cancel()
-	sent := make([]atomic.Int64, p.count)
 	journeys := make([]journey, p.count)
 	var mu sync.Mutex // of journeys
-	start := time.Now()
 	result := make(chan error, 1)
 	go func() {
 		result <- p.watch(ctx, c, func(i int) {
-			took := time.Since(start) - time.Duration(sent[i-p.first].Load())
+			now := time.Now()
 			mu.Lock()
 			defer mu.Unlock()
-			journeys[i-p.first].took = append(journeys[i-p.first].took, took)
+			j := &journeys[i-p.first]
+			j.took = append(j.took, now.Sub(j.sent))
 		})
 	}()
 	tick := time.NewTicker(gap)
 	defer tick.Stop()
 	for i := p.first; i < p.first+p.count; i++ {
 		<-tick.C
-		sent[i-p.first].Store(int64(time.Since(start)))
+		mu.Lock()
+		journeys[i-p.first].sent = time.Now()
+		mu.Unlock()
 		if err := c.send(ctx, i%p.senders, text(i)); err != nil {
 			return nil, fmt.Errorf("sending: %w", err)
 		}
 	}
 	err := <-result
-	for i := range journeys {
-		journeys[i].sent = start.Add(time.Duration(sent[i].Load()))
-	}
 	return journeys, err
 }
 

@@ -19,9 +19,7 @@ func TestHubHolds(t *testing.T) {
 				t.Fatal(err)
 			}
 			var took baseline.Latencies
-			for _, j := range journeys {
-				took.Add(j.took...)
-			}
+			took.Add(latencies(journeys)...)
 			if want := hubMessages * (members - 1); took.Count() != want {
 				t.Errorf("%d deliveries, want %d", took.Count(), want)
 			}

@@ -74,19 +74,18 @@ type outcome struct {
 
 // run sends the plan's texts and adds what came of it.
 func (o *outcome) run(ctx context.Context, c chat, p plan, gap time.Duration) error {
-	slow, watching := steady()
+	end := steady()
 	journeys, err := p.paced(ctx, c, gap)
-	var times slowTimes
-	if watching {
-		times = slow()
+	var slow slowTimes
+	if end != nil {
+		slow = end()
 	}
 	if err != nil {
 		return err
 	}
 	for _, j := range journeys {
-		quiet := watching && !times.touch(j.sent, j.arrived())
 		o.all.Add(j.took...)
-		if quiet {
+		if end != nil && !slow.touch(j.sent, j.arrived()) {
 			o.quiet.Add(j.took...)
 		}
 	}
@@ -143,9 +142,7 @@ func BenchmarkHub(b *testing.B) {
 				turn := func(begin side, into *baseline.Latencies) error {
 					return alone(b, members, begin, func(c chat) error {
 						journeys, err := plan{0, hubMessages, members}.paced(b.Context(), c, gap)
-						for _, j := range journeys {
-							into.Add(j.took...)
-						}
+						into.Add(latencies(journeys)...)
 						return err
 					})
 				}

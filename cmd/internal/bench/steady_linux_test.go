@@ -19,17 +19,17 @@ const (
 )
 
 // steady starts to watch the machine's processors. The function that it returns ends that and tells when they were slow.
-// It reports false where nobody may watch: that takes a privilege.
-func steady() (end func() slowTimes, watching bool) {
+// It is nil where nobody may watch: that takes a privilege.
+func steady() (end func() slowTimes) {
 	stop := make(chan struct{})
 	found := make(chan []probe)
 	started := make(chan error)
 	for cpu := range runtime.NumCPU() {
 		go func() { found <- watchProcessor(cpu, started, stop) }()
 	}
-	watching = true
+	may := true
 	for range runtime.NumCPU() {
-		watching = <-started == nil && watching
+		may = <-started == nil && may
 	}
 	end = func() slowTimes {
 		close(stop)
@@ -39,10 +39,11 @@ func steady() (end func() slowTimes, watching bool) {
 		}
 		return slowIn(all)
 	}
-	if !watching {
+	if !may {
 		end()
+		return nil
 	}
-	return end, watching
+	return end
 }
 
 // watchProcessor probes one processor until stop is closed. Its thread ends with it.
