@@ -228,6 +228,16 @@ func (c *chats) holds(t wire.Transcript, role wire.Role) {
 	c.by[t][role] = true
 }
 
+// newest returns the session with the highest number, nil without any.
+func (c *chats) newest() (newest *chat) {
+	for _, ch := range c.all {
+		if newest == nil || older(newest, ch) < 0 {
+			newest = ch
+		}
+	}
+	return newest
+}
+
 // older orders sessions by epoch number.
 func older(a, b *chat) int {
 	return cmp.Or(cmp.Compare(a.about.Number, b.about.Number), strings.Compare(string(a.about.Transcript[:]), string(b.about.Transcript[:])))

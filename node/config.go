@@ -70,6 +70,10 @@ type Config struct {
 // faults break things on purpose.
 type faults struct {
 	dropTopic  func() bool                // drop a batch that came over the topic
+	dropFrames func() bool                // the same, only of frames
+	dropHeads  bool                       // drop what is said of backlogs
+	unwrap     func(keyagreement.Unwrap)  // called before a share is opened
+	impatient  bool                       // wait for nothing that was sent under an earlier session
 	anyBacklog bool                       // serve the shelf to anybody
 	session    func(keyagreement.Session) // hand out the keys of every session
 	reachable  func(ma.Multiaddr) bool    // for hole punching; nil: public addresses

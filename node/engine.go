@@ -70,6 +70,9 @@ func newEngine(n *Node) (*engine, error) {
 	if err := e.chats.restore(loaded.Sessions); err != nil {
 		return nil, err
 	}
+	if newest := e.chats.newest(); newest != nil {
+		e.outbox.last = after(newest)
+	}
 	if err := e.begin(loaded); err != nil {
 		return nil, err
 	}

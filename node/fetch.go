@@ -193,6 +193,9 @@ func (f *fetcher) deadline() (due time.Time) {
 
 // headsAre takes a relay node's word on what its backlog holds.
 func (in *inbound) headsAre(relay peer.ID, heads []wire.Head, full bool) {
+	if in.e.cfg.faults.dropHeads {
+		return
+	}
 	if full {
 		in.forgetHeads(relay)
 	}
@@ -252,6 +255,9 @@ func (in *inbound) hint(ch *chat, h wire.Head) {
 func (in *inbound) tick() {
 	in.fetch.tick()
 	in.acks.tick(in.e)
+	in.previous.tick()
 }
 
-func (in *inbound) deadline() time.Time { return sooner(in.fetch.deadline(), in.acks.due) }
+func (in *inbound) deadline() time.Time {
+	return sooner(sooner(in.fetch.deadline(), in.acks.due), in.previous.due)
+}

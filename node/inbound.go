@@ -28,14 +28,15 @@ const (
 
 // inbound is what arrives: frames on their way to the screens.
 type inbound struct {
-	e       *engine
-	rows    map[wire.Role]*row // the lanes of each sender
-	gaps    map[*lane]struct{} // lanes that wait for something
-	touched []*lane            // lanes that got something in this turn, and some that were looked at since
-	stalled bool               // a subscription is full: frames stay where they are
-	fetch   fetcher
-	acks    acks
-	plain   []byte // room for the plaintext of one frame
+	e        *engine
+	rows     map[wire.Role]*row // the lanes of each sender
+	gaps     map[*lane]struct{} // lanes that wait for something
+	touched  []*lane            // lanes that got something in this turn, and some that were looked at since
+	stalled  bool               // a subscription is full: frames stay where they are
+	fetch    fetcher
+	acks     acks
+	previous previous
+	plain    []byte // room for the plaintext of one frame
 
 	shown map[state.Shown]struct{}
 	ring  []state.Shown // oldest first
@@ -65,7 +66,7 @@ func newInbound(e *engine, shown []state.Shown) inbound {
 		e: e, rows: make(map[wire.Role]*row), gaps: make(map[*lane]struct{}),
 		shown: make(map[state.Shown]struct{}), strays: make(map[wire.Prefix][]stray), heads: make(map[wire.Prefix]map[headKey]wire.Head),
 	}
-	in.fetch = newFetcher(e)
+	in.fetch, in.previous = newFetcher(e), newPrevious(e)
 	for _, s := range shown {
 		in.remember(s)
 	}
@@ -209,6 +210,11 @@ func (in *inbound) flow(l *lane) {
 		in.open(l, at, data)
 		l.queue.Advance()
 		moved = true
+		if l.news {
+			if l.news = false; in.blocked(l) {
+				break
+			}
+		}
 	}
 	in.watch(l)
 	if moved || l.queue.Done() {
@@ -254,11 +260,11 @@ func (in *inbound) enter(l *lane) {
 }
 
 // blocked reports whether something of the same sender has to come before this lane: what it sent under an earlier
-// session. The last of those is asked for its end.
+// session, which may have still to come. The last of those that are here is asked for its end.
 func (in *inbound) blocked(l *lane) bool {
 	lanes := l.row.lanes
 	i := slices.Index(lanes, l)
-	blocked, last := false, true
+	blocked, last := in.previous.waits(l), true
 	for i--; i >= 0; i-- {
 		before := lanes[i]
 		if !before.queue.Begun() {
@@ -335,6 +341,10 @@ func (in *inbound) content(l *lane, c frame.Content, late bool) {
 		if p, ok := c.Behind(); ok && l.chat.frames.Behind(p) {
 			e.step(keyagreement.StartBehind{Transcript: l.chat.about.Transcript})
 		}
+	case frame.ContentPrevious:
+		if session, before, ok := c.Previous(); ok && !late {
+			in.previous.told(l, session, before)
+		}
 	}
 }
 
@@ -361,6 +371,7 @@ func (in *inbound) awake(ch *chat) {
 	for _, h := range in.heads[p] {
 		in.hint(ch, h)
 	}
+	in.previous.awake(ch)
 	in.headCount -= len(in.heads[p])
 	delete(in.heads, p)
 }
@@ -374,6 +385,7 @@ func (in *inbound) forget(ch *chat) {
 		delete(in.gaps, l)
 		l.touched = false
 		in.fetch.forget(l)
+		in.previous.forget(l)
 		if l.row != nil {
 			l.row.lanes = slices.DeleteFunc(l.row.lanes, func(x *lane) bool { return x == l })
 			l.row = nil

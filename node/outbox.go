@@ -53,6 +53,7 @@ type outbox struct {
 	byID        map[wire.BatchID]*sealed
 	flyingBytes int
 	after       time.Time // until then what flies under another session is waited for
+	last        place     // of the last text
 
 	kept      [][]byte // stored batches, newest last
 	keptBytes int
@@ -69,6 +70,15 @@ type pending struct {
 // item is a message that waits.
 type item struct{ state.Outgoing }
 
+// place is where the next frame of a session goes.
+type place struct {
+	session wire.Prefix // zeros: no session
+	next    frame.Position
+}
+
+// after returns the place after what was sent under a session.
+func after(ch *chat) place { return place{ch.about.Transcript.Prefix(), ch.frames.Next()} }
+
 // sealed is a batch that no relay node has acknowledged yet.
 type sealed struct {
 	id    wire.BatchID
@@ -76,6 +86,7 @@ type sealed struct {
 	chat  *chat
 	texts []item
 	acks  []frame.Content
+	last  place     // of the last text before it
 	due   time.Time // when it goes over the session stream
 	tries int
 	again bool      // it goes over the session because a link came up, not because an acknowledgement stayed away
@@ -164,7 +175,7 @@ func (o *outbox) ready() bool {
 // sealOne seals one batch of what waits and publishes it. It reports whether it did.
 func (o *outbox) sealOne() bool {
 	e, ch := o.e, o.e.chats.using
-	s := &sealed{chat: ch}
+	s := &sealed{chat: ch, last: o.last}
 	var frames [][]byte
 	size := wire.BatchOverhead
 	add := func(c frame.Content) bool {
@@ -184,9 +195,13 @@ func (o *outbox) sealOne() bool {
 		s.acks = append(s.acks, o.urgent[0])
 		o.urgent = o.urgent[1:]
 	}
+	if none := (wire.Prefix{}); len(o.queue) > 0 && o.last.session != none && o.last.session != ch.about.Transcript.Prefix() {
+		o.refer(add)
+	}
 	for len(o.queue) > 0 && add(frame.TextContent(o.queue[0].ID, o.queue[0].At, o.queue[0].Text)) {
 		s.texts = append(s.texts, o.queue[0])
 		o.queue = o.queue[1:]
+		o.last = after(ch)
 	}
 	if len(s.texts) > 0 && len(o.queue) == 0 {
 		o.ride(s, add)
@@ -202,6 +217,14 @@ func (o *outbox) sealOne() bool {
 	}
 	o.fly(s, data)
 	return true
+}
+
+// refer tells those who read the first text under a session what was sent under the one before: they may not have all of it
+// yet, and not even its key.
+func (o *outbox) refer(add func(frame.Content) bool) {
+	if id, err := o.e.messageID(); err == nil {
+		add(frame.PreviousContent(id, o.e.cfg.Now(), o.last.session, o.last.next)) // without room there is none for texts either
+	}
 }
 
 // ride adds acknowledgements to a batch that has room for them.
@@ -401,11 +424,14 @@ func (o *outbox) delivered(by wire.Role, messages iter.Seq[wire.ShortID]) {
 // withdraw takes back what flies under the sessions that which names: its messages are sealed again under the next
 // one, with the same IDs.
 func (o *outbox) withdraw(which func(*chat) bool) {
-	for _, s := range slices.Clone(o.flying) {
+	for _, s := range slices.Backward(slices.Clone(o.flying)) {
 		if which(s.chat) {
 			o.land(s)
 			o.e.keep.withdrawn(s)
 			o.back(s)
+			if len(s.texts) > 0 && o.last.session == s.chat.about.Transcript.Prefix() {
+				o.last = s.last // nobody is to wait for what is sealed again
+			}
 		}
 	}
 	slices.SortStableFunc(o.queue, func(a, b item) int { return cmp.Compare(a.Seq, b.Seq) })

@@ -173,6 +173,9 @@ func (p *post) remail(letters []letter) {
 func (p *post) unwrap(u keyagreement.Unwrap) {
 	e, ctx := p.e, p.e.ctx
 	queued := e.n.pool.add(func() {
+		if f := e.cfg.faults.unwrap; f != nil {
+			f(u)
+		}
 		answer := keyagreement.OpenEnvelope(e.cfg.RSA, u)
 		e.n.post(ctx, func(e *engine) { e.step(answer) })
 	})

@@ -118,6 +118,9 @@ func (n *Node) deliver(m overlay.Message) bool {
 	if drop := n.cfg.faults.dropTopic; drop != nil && drop() {
 		return true
 	}
+	if drop := n.cfg.faults.dropFrames; drop != nil && b.Kind == wire.BatchFrames && drop() {
+		return true
+	}
 	n.heardTopic(m.From)
 	select {
 	case n.batches <- b:

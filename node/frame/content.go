@@ -21,6 +21,8 @@ const (
 	ContentText   ContentType = 0x01 // UTF-8, 1 to 32,768 bytes
 	ContentAck    ContentType = 0x02 // 1 to 4,096 short message IDs of 8 bytes
 	ContentBehind ContentType = 0x03 // sender u16 | start u32 | counter u32: the furthest frame seen of that sender
+	// ContentPrevious: prefix 8 | sender u16 | start u32 | counter u32: what the sender sent under another session comes before.
+	ContentPrevious ContentType = 0x04
 )
 
 // Content is what a frame carries.
@@ -54,10 +56,25 @@ func AckContent(id wire.MessageID, sent time.Time, shown []wire.ShortID) Content
 
 // BehindContent tells a member up to which of its frames others have seen it, when it seems not to know.
 func BehindContent(id wire.MessageID, sent time.Time, p Position) Content {
-	body := binary.BigEndian.AppendUint16(nil, p.Sender)
+	return Content{ID: id, Sent: sent, Type: ContentBehind, Body: p.append(nil)}
+}
+
+// PreviousContent says that what the sender sent last, before what follows under this session, it sent under another one: all
+// of it stands before p there.
+func PreviousContent(id wire.MessageID, sent time.Time, session wire.Prefix, p Position) Content {
+	return Content{ID: id, Sent: sent, Type: ContentPrevious, Body: p.append(session[:])}
+}
+
+// append appends a position to body: sender 2 | start 4 | counter 4.
+func (p Position) append(body []byte) []byte {
+	body = binary.BigEndian.AppendUint16(body[:len(body):len(body)], p.Sender)
 	body = binary.BigEndian.AppendUint32(body, p.Start)
-	body = binary.BigEndian.AppendUint32(body, p.Counter)
-	return Content{ID: id, Sent: sent, Type: ContentBehind, Body: body}
+	return binary.BigEndian.AppendUint32(body, p.Counter)
+}
+
+// positionOf reads what append wrote.
+func positionOf(b []byte) Position {
+	return Position{Sender: binary.BigEndian.Uint16(b), Start: binary.BigEndian.Uint32(b[2:]), Counter: binary.BigEndian.Uint32(b[6:])}
 }
 
 // Text returns the text of a ContentText, else "".
@@ -84,18 +101,25 @@ func (c Content) Acks() iter.Seq[wire.ShortID] {
 
 // Behind returns the position in a ContentBehind, and whether the content is one.
 func (c Content) Behind() (Position, bool) {
-	if c.Type != ContentBehind || len(c.Body) != behindSize {
+	if c.Type != ContentBehind || len(c.Body) != positionSize {
 		return Position{}, false
 	}
-	return Position{
-		Sender:  binary.BigEndian.Uint16(c.Body),
-		Start:   binary.BigEndian.Uint32(c.Body[2:]),
-		Counter: binary.BigEndian.Uint32(c.Body[6:]),
-	}, true
+	return positionOf(c.Body), true
 }
 
-// behindSize: sender 2 | start 4 | counter 4
-const behindSize = 10
+// Previous returns the session and the position in a ContentPrevious, and whether the content is one.
+func (c Content) Previous() (session wire.Prefix, before Position, ok bool) {
+	if c.Type != ContentPrevious || len(c.Body) != previousSize {
+		return wire.Prefix{}, Position{}, false
+	}
+	return wire.Prefix(c.Body), positionOf(c.Body[prefixSize:]), true
+}
+
+const (
+	prefixSize   = len(wire.Prefix{})
+	positionSize = 10                        // sender 2 | start 4 | counter 4
+	previousSize = prefixSize + positionSize // prefix 8 | position 10
+)
 
 // check returns ErrContent, with the rule that is broken, for content that no frame may carry.
 func (c Content) check() error {
@@ -115,8 +139,12 @@ func (c Content) check() error {
 			return fmt.Errorf("%w: an acknowledgement names 1 to %d messages", ErrContent, MaxAcks)
 		}
 	case ContentBehind:
-		if len(c.Body) != behindSize {
-			return fmt.Errorf("%w: a position has %d bytes", ErrContent, behindSize)
+		if len(c.Body) != positionSize {
+			return fmt.Errorf("%w: a position has %d bytes", ErrContent, positionSize)
+		}
+	case ContentPrevious:
+		if len(c.Body) != previousSize {
+			return fmt.Errorf("%w: a position in a session has %d bytes", ErrContent, previousSize)
 		}
 	case 0:
 		return fmt.Errorf("%w: it has no type", ErrContent)

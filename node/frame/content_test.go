@@ -26,6 +26,7 @@ func TestAuthenticButMalformed(t *testing.T) {
 		"no type":          edit(func(b []byte) { b[24] = 0 }),
 		"time":             edit(func(b []byte) { b[16] = 0x80 }),
 		"ack of 7 bytes":   edit(func(b []byte) { b[24] = byte(ContentAck) }),
+		"previous of 7":    edit(func(b []byte) { b[24] = byte(ContentPrevious) }),
 		"notice of 7":      edit(func(b []byte) { b[24] = byte(ContentBehind) }),
 		"too large bucket": append(bytes.Clone(good), make([]byte, 128)...),
 	} {
@@ -75,6 +76,10 @@ func TestContents(t *testing.T) {
 	want := Position{Sender: 2, Start: 7, Counter: 9}
 	if got, ok := open(t, b, 0, seal(t, a, BehindContent(messageID(4), at, want))).Content.Behind(); !ok || got != want {
 		t.Errorf("behind: %+v", got)
+	}
+	session := wire.Prefix{0xa5, 7: 1}
+	if got, at, ok := open(t, b, 0, seal(t, a, PreviousContent(messageID(5), at, session, want))).Content.Previous(); !ok || at != want || got != session {
+		t.Errorf("previous: %v, %+v", got, at)
 	}
 	for _, n := range []int{1, 127, 128, 129, 256, 257, 16384, MaxText} {
 		frame := seal(t, a, TextContent(messageID(n), at, strings.Repeat("x", n)))

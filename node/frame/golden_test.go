@@ -103,6 +103,7 @@ func FuzzContent(f *testing.F) {
 		TextContent(messageID(1), at, "hello"),
 		AckContent(messageID(2), at, []wire.ShortID{1}),
 		BehindContent(messageID(3), at, Position{1, 2, 3}),
+		PreviousContent(messageID(4), at, wire.Prefix{1}, Position{1, 2, 3}),
 		{Type: 0x77, Sent: at, Body: []byte("later")},
 	} {
 		plain := make([]byte, c.size())

@@ -272,7 +272,10 @@ func writeVectors(t *testing.T) {
 	add("start 66 opens starts 3 to 66", signer(0), seal(t, sender(0, 66, same), text(11)))
 	add("start 3", signer(0), seal(t, sender(0, 3, same), text(12)))
 	add("start 2", signer(0), seal(t, sender(0, 2, same), text(13)))
-	add("another member", signer(2), seal(t, sender(2, 0, same), text(14)))
+	c := sender(2, 0, same)
+	add("another member", signer(2), seal(t, c, text(14)))
+	other := wire.Prefix{0xa5, 1, 2, 3, 4, 5, 6, 7}
+	add("what came before, under another session", signer(2), seal(t, c, PreviousContent(messageID(17), at, other, Position{Sender: 2, Start: 1, Counter: 7})))
 
 	out, err := json.MarshalIndent(set, "", "  ")
 	if err != nil {

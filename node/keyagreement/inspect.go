@@ -1,6 +1,7 @@
 package keyagreement
 
 import (
+	"slices"
 	"time"
 
 	"conclave/overlay/wire"
@@ -44,6 +45,11 @@ func (m *Machine) Inspect() []EpochView {
 		views = append(views, e.view())
 	}
 	return views
+}
+
+// Awaits reports whether this member still waits for the key of an epoch with a lower number.
+func (m *Machine) Awaits(below uint64) bool {
+	return slices.ContainsFunc(m.order, func(e *epoch) bool { return e.opening.Number < below && m.pending(e) })
 }
 
 func (e *epoch) view() EpochView {

@@ -157,6 +157,14 @@ func (l *Lane[T]) Hint(start, low, high uint32) {
 	l.hints[start] = hint{min(h.low, low), max(h.high, high)}
 }
 
+// Before says that whatever the sender sent under this session stands before p.
+func (l *Lane[T]) Before(p Position) {
+	l.begun = true
+	if p.Counter > 0 {
+		l.Hint(p.Start, p.Counter-1, p.Counter-1)
+	}
+}
+
 // End says that the sender went on to another session: what may be left of this one is to be asked for.
 func (l *Lane[T]) End() { l.ended = true }
 

@@ -136,6 +136,35 @@ func TestEndAsksForTheTail(t *testing.T) {
 	}
 }
 
+// A sender's word that it sent something is a reason to fetch it; that it began a start without sending is one to ask.
+func TestBefore(t *testing.T) {
+	l := New(Position{}, one)
+	l.Before(Position{0, 3})
+	if w, ok := l.Want(); !ok || w.From != 0 || w.To != 2 || w.Tail {
+		t.Fatalf("wants %+v, %v", w, ok)
+	}
+	for i := range uint32(3) {
+		put(t, l, Held, 0, i)
+	}
+	if got := drain(l); len(got) != 3 {
+		t.Fatalf("showed %v", got)
+	}
+	l.Before(Position{0, 3})
+	if w, ok := l.Want(); ok {
+		t.Fatalf("has it all and wants %+v", w)
+	}
+
+	l = New(Position{}, one)
+	l.Before(Position{2, 0})
+	if _, ok := l.Want(); ok || !l.Begun() {
+		t.Fatal("wants something before the sender has gone on, or does not know of the sender")
+	}
+	l.End()
+	if w, ok := l.Want(); !ok || !w.Tail || w.Start != 0 {
+		t.Fatalf("wants %+v, %v", w, ok)
+	}
+}
+
 func TestFullLaneWantsItAgain(t *testing.T) {
 	l := New(Position{}, one)
 	for i := range uint32(MaxHeld) {

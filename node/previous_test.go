@@ -1,0 +1,146 @@
+package node
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"conclave/node/keyagreement"
+	"conclave/overlay/wire"
+)
+
+// inOrder has C read what A says, and then what B says after it. With the defence off C shows what A says second first.
+func inOrder(a, b, c *person, off bool) {
+	c.t.Helper()
+	a.send("two")
+	b.reads("A", "one", "two")
+	b.send("three") // behind A's on its way to C
+	c.reads("B", "three")
+	if off {
+		c.reads("A", "two")
+	}
+}
+
+// withholding has C not open A's share of a session until the returned function is called.
+func withholding(cfg *Config, of SessionKey) func() {
+	late := make(chan struct{})
+	cfg.faults.unwrap = func(u keyagreement.Unwrap) {
+		if bytes.Contains(u.Label, of.ID[:]) && bytes.HasSuffix(u.Label, []byte("\x01A\x01C")) {
+			<-late
+		}
+	}
+	return sync.OnceFunc(func() { close(late) })
+}
+
+// TestKeyAfterTheNext has C complete a session after the next one, as when a share is late: C shows what was sent under it
+// before what was sent under the next.
+func TestKeyAfterTheNext(t *testing.T) {
+	t.Parallel()
+	for _, off := range []bool{false, true} {
+		t.Run(fmt.Sprintf("off=%t", off), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "A", "B", "C")
+			a, b := w.join("A"), w.join("B")
+			agree(t, []wire.Role{"A", "B"}, a, b)
+			early := a.now()
+			a.state(a.send("one"), Delivered)
+			cfg := w.config("C")
+			cfg.faults.impatient = off
+			late := withholding(&cfg, early)
+			c := w.joinWith(cfg, "C")
+			t.Cleanup(late) // before C leaves
+			agree(t, abc, a, b, c)
+			inOrder(a, b, c, off)
+			late()
+			if off {
+				c.reads("A", "two", "one")
+				return
+			}
+			c.reads("A", "one", "two")
+		})
+	}
+}
+
+// TestKeyNever has C never complete an earlier session: what was sent under the next is not held back for good.
+func TestKeyNever(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B", "C")
+	a, b := w.join("A"), w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	early := a.now()
+	a.state(a.send("one"), Delivered)
+	cfg := w.config("C")
+	cfg.Timing.GapGiveUp = 2 * time.Second
+	late := withholding(&cfg, early)
+	c := w.joinWith(cfg, "C")
+	t.Cleanup(late)
+	agree(t, abc, a, b, c)
+	a.send("two")
+	c.reads("A", "two")
+}
+
+// TestFirstFrameLost has C miss A's only text under a session, and hear of it from A alone, under the next.
+func TestFirstFrameLost(t *testing.T) {
+	t.Parallel()
+	for _, off := range []bool{false, true} {
+		t.Run(fmt.Sprintf("off=%t", off), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "A", "B", "C")
+			a, b := w.join("A"), w.join("B")
+			cfg := w.config("C")
+			var deaf atomic.Bool
+			cfg.faults.impatient, cfg.faults.dropHeads, cfg.faults.dropFrames = off, true, deaf.Load
+			c := w.joinWith(cfg, "C")
+			agree(t, abc, a, b, c)
+			deaf.Store(true)
+			a.state(a.send("one"), Relayed)
+			b.reads("A", "one")
+			before := a.now()
+			a.run.node.Rekey(t.Context())
+			for a.now().Transcript == before.Transcript {
+				a.until("the next session", func(e []Event) bool { k, ok := present(e); return ok && k.Transcript != before.Transcript })
+			}
+			agree(t, abc, a, b, c) // over the topic, on which C has missed A's frame by now
+			deaf.Store(false)
+			inOrder(a, b, c, off)
+			if !off {
+				c.reads("A", "one", "two")
+			}
+		})
+	}
+}
+
+// TestSealedAgainWaitsForNothing takes texts back that are on their way, as when a member is removed: nobody is told to wait
+// for the frames that they were in first.
+func TestSealedAgainWaitsForNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B")
+	a, b := w.join("A"), w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	a.state(a.send("one"), Relayed)
+	done := make(chan struct{})
+	a.run.node.post(t.Context(), func(e *engine) {
+		defer close(done)
+		o := &e.outbox
+		before, using := o.last, e.chats.using
+		for _, text := range []string{"two", "three"} {
+			if _, err := e.n.Send(text); err != nil {
+				t.Error(err)
+			}
+			o.settle()
+		}
+		if n := len(o.flying); n < 2 || o.last == before {
+			t.Errorf("%d batches fly, the last text is before %v: the test shows nothing", n, o.last)
+		}
+		e.chats.hold()
+		if o.last != before {
+			t.Errorf("after the texts were taken back the last one is before %v, want %v", o.last, before)
+		}
+		e.chats.use(using.about.Transcript)
+	})
+	<-done
+	b.reads("A", "one", "two", "three")
+}
