@@ -145,7 +145,7 @@ func TestForgedFrame(t *testing.T) {
 	for len(s.Contributors) != 3 {
 		s = <-sessions
 	}
-	forged := sealAs(t, w, s, "A", "I am A, believe me")
+	forged := sealAs(t, w, s, "A", 6, "I am A, believe me")
 	publish(t, w, c, "C", forged)
 	c.send("after the forgery") // on the same path, so B has seen the forged batch before
 	b.reads("C", "after the forgery")
@@ -154,13 +154,13 @@ func TestForgedFrame(t *testing.T) {
 
 	// The control: what C seals as itself, by the same means and with the same keys, is shown. (Its number is one that
 	// C's own node has not used.)
-	other := sealAs(t, w, s, "C", "as myself")
+	other := sealAs(t, w, s, "C", 6, "as myself")
 	publish(t, w, c, "C", other)
 	b.readsLast("C", "as myself")
 }
 
-// sealAs seals a text with the keys of a session as if by one of its members, under that member's seventh start.
-func sealAs(t *testing.T, w *world, s keyagreement.Session, role wire.Role, text string) []byte {
+// sealAs seals a text with the keys of a session as if by one of its members, first thing in one of that member's starts.
+func sealAs(t *testing.T, w *world, s keyagreement.Session, role wire.Role, start int, text string) []byte {
 	t.Helper()
 	cfg := frame.Config{Group: w.group.Group.ID, Transcript: s.Transcript}
 	for i, m := range s.Members {
@@ -178,7 +178,7 @@ func sealAs(t *testing.T, w *world, s keyagreement.Session, role wire.Role, text
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 6 {
+	for range start {
 		if f, err = frame.Restore(f.Checkpoint().Bytes(), nil); err != nil {
 			t.Fatal(err)
 		}

@@ -185,8 +185,10 @@ func (in *inbound) settle() {
 	}
 }
 
-// touch has a lane looked at at the end of this turn.
+// touch has a lane looked at at the end of this turn. It is among its sender's from now on: a later one of them may be looked
+// at first.
 func (in *inbound) touch(l *lane) {
+	in.enter(l)
 	if !l.touched {
 		l.touched = true
 		in.touched = append(in.touched, l)
@@ -196,7 +198,6 @@ func (in *inbound) touch(l *lane) {
 // flow opens the frames of a lane whose turn has come.
 func (in *inbound) flow(l *lane) {
 	l.touched = false
-	in.enter(l)
 	if in.blocked(l) {
 		in.watch(l)
 		return

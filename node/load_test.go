@@ -216,10 +216,12 @@ func TestResumeReachesEveryLane(t *testing.T) {
 		lanes[i] = newLane(&chat{}, uint16(i), frame.Member{Role: role}, order.Position{})
 	}
 	lanes[0].queue.Put(order.Position{}, nil)
+	in.enter(lanes[0])
 	in.flow(lanes[0])
 	for range pauseEvents - resumeEvents + 1 {
 		screen.Next(t.Context())
 	}
+	in.enter(lanes[1])
 	in.flow(lanes[1])
 	<-n.hub.resume
 	in.resume()

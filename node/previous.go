@@ -57,10 +57,8 @@ func (p *previous) precede(l *lane, ch *chat, before frame.Position) {
 	if !bytes.Equal(earlier.member.Identity, l.member.Identity) {
 		return
 	}
-	in := &p.e.inbound
-	in.enter(earlier)
 	earlier.queue.Before(order.Position{Start: before.Start, Counter: before.Counter})
-	in.touch(earlier)
+	p.e.inbound.touch(earlier)
 	l.news = true
 }
 

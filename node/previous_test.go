@@ -113,6 +113,27 @@ func TestFirstFrameLost(t *testing.T) {
 	}
 }
 
+// TestTwoSessionsInOneTurn hands C what A sends under two sessions at once, which the relay node may have brought in one piece.
+func TestTwoSessionsInOneTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "A", "B", "C")
+	sessions := make(chan keyagreement.Session, 8)
+	cfg := w.config("C")
+	cfg.faults.session = func(s keyagreement.Session) { sessions <- s }
+	b, c := w.join("B"), w.joinWith(cfg, "C")
+	agree(t, []wire.Role{"B", "C"}, b, c)
+	b.run.node.Rekey(t.Context())
+	first, second := <-sessions, <-sessions
+	c.until("both keys", func(e []Event) bool { return len(all[SessionKey](e)) == 2 })
+	one, two := sealAs(t, w, first, "A", 0, "one"), sealAs(t, w, second, "A", 0, "two")
+	c.run.node.post(t.Context(), func(e *engine) {
+		for _, data := range [][]byte{one, two} {
+			e.inbound.frame(identityKey(w.group.Member("A").Identity), data, true)
+		}
+	})
+	c.reads("A", "one", "two")
+}
+
 // TestSealedAgainWaitsForNothing takes texts back that are on their way, as when a member is removed: nobody is told to wait
 // for the frames that they were in first.
 func TestSealedAgainWaitsForNothing(t *testing.T) {
