@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"conclave/node/frame"
 	"conclave/node/state"
 	"conclave/overlay/wire"
 )
@@ -17,13 +16,19 @@ const ackAgain = 64
 // acks gathers what was shown, to be acknowledged in one frame for all senders. With many members acknowledgements
 // are rarer, so that they do not outgrow the messages.
 type acks struct {
-	ids   []wire.ShortID
-	since time.Time // when the first of ids came
-	due   time.Time // when they go by themselves; zero without ids
+	owed  []owed
+	since time.Time // when the first of owed came
+	due   time.Time // when they go by themselves; zero without any
+}
+
+// owed is a message that is to be acknowledged.
+type owed struct {
+	sender wire.Role
+	id     wire.ShortID
 }
 
 func (a *acks) add(e *engine, m state.Shown) {
-	a.ids = append(a.ids, m.ID.Short(m.Sender))
+	a.owed = append(a.owed, owed{m.Sender, m.ID.Short()})
 	if a.due.IsZero() {
 		d := a.distance(e)
 		a.since = time.Now()
@@ -44,35 +49,23 @@ func (a *acks) tick(e *engine) {
 	if a.due.IsZero() || time.Now().Before(a.due) {
 		return
 	}
-	for c, ok := a.next(e); ok; c, ok = a.next(e) {
-		e.outbox.aside(c)
-	}
+	e.outbox.urgent = append(e.outbox.urgent, a.take()...)
 }
 
 // ride returns acknowledgements that may go with texts which are being sealed: they need no batch of their own then, which
 // everybody would have to verify and the relay node to keep. Those that began to gather a short while ago still wait for
 // others, as everybody has to open them: for half the time after which they go alone, so whoever talks often never sends
 // them alone.
-func (a *acks) ride(e *engine) (frame.Content, bool) {
+func (a *acks) ride(e *engine) []owed {
 	if a.due.IsZero() || time.Since(a.since) < a.distance(e)/2 {
-		return frame.Content{}, false
+		return nil
 	}
-	return a.next(e)
+	return a.take()
 }
 
-// next takes out as many acknowledgements as fit into a frame.
-func (a *acks) next(e *engine) (frame.Content, bool) {
-	if len(a.ids) == 0 {
-		return frame.Content{}, false
-	}
-	id, err := e.messageID()
-	if err != nil {
-		return frame.Content{}, false
-	}
-	k := min(len(a.ids), frame.MaxAcks)
-	c := frame.AckContent(id, e.cfg.Now(), a.ids[:k])
-	if a.ids = a.ids[k:]; len(a.ids) == 0 {
-		a.ids, a.due = nil, time.Time{}
-	}
-	return c, true
+// take takes out what has gathered.
+func (a *acks) take() []owed {
+	taken := a.owed
+	a.owed, a.due = nil, time.Time{}
+	return taken
 }

@@ -28,9 +28,10 @@ type about struct {
 type chat struct {
 	about  about
 	frames *frame.Session
-	lanes  []*lane // by sender index; nil for this member
-	shown  bool    // its SessionKey event was published
-	agreed bool    // by this process, not by an earlier one
+	lanes  []*lane              // by sender index; nil for this member
+	index  map[wire.Role]uint16 // of each sender
+	shown  bool                 // its SessionKey event was published
+	agreed bool                 // by this process, not by an earlier one
 }
 
 // chats are the sessions that can be read.
@@ -122,7 +123,9 @@ func (c *chats) add(ch *chat) {
 	for _, p := range ch.frames.Progress() { // ascending starts
 		at[p.Sender] = order.Position{Start: p.Start, Counter: p.Next}
 	}
+	ch.index = make(map[wire.Role]uint16)
 	for i, m := range ch.frames.Members() {
+		ch.index[m.Role] = uint16(i)
 		var l *lane
 		if i != ch.frames.Self() {
 			l = newLane(ch, uint16(i), m, at[uint16(i)])

@@ -66,7 +66,7 @@ func newEngine(n *Node) (*engine, error) {
 	e.paths = newPaths(e)
 	e.marks = newMarks(e, loaded.Marks)
 	n.routes = routesIn(loaded.Marks)
-	n.in.restore(loaded.Outbox)
+	n.in.restore(e.self, loaded.Shown, loaded.Outbox)
 	if err := e.chats.restore(loaded.Sessions); err != nil {
 		return nil, err
 	}

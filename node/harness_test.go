@@ -227,9 +227,9 @@ func (p *person) until(what string, ok func([]Event) bool) {
 	deadline := time.After(patience)
 	for {
 		p.mu.Lock()
-		good, news := ok(p.events), p.news
+		events, news := p.events, p.news // only ever appended to
 		p.mu.Unlock()
-		if good {
+		if ok(events) { // which may end the test
 			return
 		}
 		select {

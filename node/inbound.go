@@ -337,7 +337,7 @@ func (in *inbound) content(l *lane, c frame.Content, late bool) {
 		})
 		e.yield()
 	case frame.ContentAck:
-		e.outbox.delivered(l.member.Role, c.Acks())
+		e.outbox.delivered(l.member.Role, l.chat.frames.Self(), c.Acks())
 	case frame.ContentBehind:
 		if p, ok := c.Behind(); ok && l.chat.frames.Behind(p) {
 			e.step(keyagreement.StartBehind{Transcript: l.chat.about.Transcript})

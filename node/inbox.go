@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -22,16 +21,25 @@ type inbox struct {
 	waiting int              // accepted and not acknowledged
 	room    chan struct{}    // closed and renewed when waiting falls
 	closed  bool
+	mine    tally
 }
 
 func newInbox() *inbox {
-	return &inbox{wake: make(chan struct{}, 1), room: make(chan struct{}), next: 1}
+	return &inbox{wake: make(chan struct{}, 1), room: make(chan struct{}), next: 1, mine: newTally()}
 }
 
-// restore counts what the outbox on disk holds.
-func (b *inbox) restore(outbox []state.Outgoing) {
+// restore counts what the outbox on disk holds, and knows again what this member, self, sent before.
+func (b *inbox) restore(self wire.Role, shown []state.Shown, outbox []state.Outgoing) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for _, s := range shown {
+		if s.Sender == self {
+			b.mine.add(s.ID)
+		}
+	}
+	for _, o := range outbox {
+		b.mine.add(o.ID)
+	}
 	b.waiting += len(outbox)
 	if len(outbox) > 0 {
 		b.next = outbox[len(outbox)-1].Seq + 1
@@ -48,18 +56,25 @@ func (b *inbox) put(text string, now time.Time, random io.Reader) (wire.MessageI
 	if b.waiting >= maxOutbox {
 		return wire.MessageID{}, ErrOutboxFull
 	}
-	o := state.Outgoing{Seq: b.next, Text: text, At: now}
-	if _, err := io.ReadFull(random, o.ID[:]); err != nil {
-		return wire.MessageID{}, fmt.Errorf("drawing a message ID: %w", err)
+	id, err := b.mine.draw(random)
+	if err != nil {
+		return wire.MessageID{}, err
 	}
+	b.fresh = append(b.fresh, state.Outgoing{Seq: b.next, ID: id, Text: text, At: now})
 	b.next++
 	b.waiting++
-	b.fresh = append(b.fresh, o)
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
-	return o.ID, nil
+	return id, nil
+}
+
+// acknowledge notes that a member has shown a message of this one's: see tally.
+func (b *inbox) acknowledge(short wire.ShortID, by wire.Role) (id wire.MessageID, all []wire.Role, news bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mine.acknowledge(short, by)
 }
 
 // take returns what was accepted since the last call.

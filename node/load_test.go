@@ -88,24 +88,43 @@ func TestAcknowledgementsRide(t *testing.T) {
 	a.state(first, Delivered)
 }
 
-// TestAcknowledgementsSplit hands out no more than a frame holds, and everything.
-func TestAcknowledgementsSplit(t *testing.T) {
-	e := &engine{cfg: Config{Timing: Timing{AckBase: time.Hour}, Now: time.Now}, random: rand.Reader, roster: &pki.Roster{}}
+// TestAcknowledgementsGather hands out what has gathered for a while, and all of it.
+func TestAcknowledgementsGather(t *testing.T) {
+	e := &engine{cfg: Config{Timing: Timing{AckBase: time.Hour}}, roster: &pki.Roster{}}
 	var a acks
-	for i := range frame.MaxAcks + 1 {
-		a.add(e, state.Shown{Sender: "B", ID: wire.MessageID{byte(i), byte(i >> 8)}})
+	for i := range byte(3) {
+		a.add(e, state.Shown{Sender: "B", ID: wire.MessageID{i}})
 	}
-	if _, ok := a.ride(e); ok {
+	if got := a.ride(e); got != nil {
 		t.Fatal("acknowledgements that began to gather just now do not wait for others")
 	}
 	a.since = time.Now().Add(-time.Hour)
-	for _, want := range []int{frame.MaxAcks, 1} {
-		if c, ok := a.ride(e); !ok || len(slices.Collect(c.Acks())) != want {
-			t.Fatalf("%d acknowledgements, want %d", len(slices.Collect(c.Acks())), want)
-		}
+	if got := a.ride(e); len(got) != 3 || got[2] != (owed{"B", wire.ShortID{2}}) {
+		t.Fatalf("%v ride", got)
 	}
-	if _, ok := a.ride(e); ok || !a.due.IsZero() {
-		t.Fatalf("something is left, due %v", a.due)
+	if got := a.ride(e); got != nil || !a.due.IsZero() {
+		t.Fatalf("%v is left, due %v", got, a.due)
+	}
+}
+
+// TestAcknowledgementsSplit puts no more into a frame than it holds, and returns what finds no room.
+func TestAcknowledgementsSplit(t *testing.T) {
+	e := &engine{cfg: Config{Now: time.Now}, random: rand.Reader}
+	o := &outbox{e: e}
+	list := make([]owed, 2*frame.MaxAcks+1)
+	for i := range list {
+		list[i] = owed{"B", wire.ShortID{byte(i), byte(i >> 8)}}
+	}
+	s, sizes := &sealed{chat: &chat{index: map[wire.Role]uint16{"B": 1}}}, []int(nil)
+	left := o.thank(s, list, func(c frame.Content) bool {
+		if len(sizes) == 2 {
+			return false
+		}
+		sizes = append(sizes, len(slices.Collect(c.Acks())))
+		return true
+	})
+	if !slices.Equal(sizes, []int{frame.MaxAcks, frame.MaxAcks}) || len(left) != 1 || len(s.acks) != 2*frame.MaxAcks {
+		t.Fatalf("frames of %v, %d left, %d noted", sizes, len(left), len(s.acks))
 	}
 }
 

@@ -44,7 +44,7 @@ type outbox struct {
 	e *engine
 
 	queue  []item // waits to be sealed, in order; acknowledgements come first
-	urgent []frame.Content
+	urgent []owed
 	more   bool                        // the last turn left something that may go
 	open   map[wire.MessageID]*pending // messages that are not acknowledged
 	saved  []state.Outgoing            // of the state file, to be announced
@@ -58,7 +58,6 @@ type outbox struct {
 	kept      [][]byte // stored batches, newest last
 	keptBytes int
 	flushes   []flush
-	mine      tally
 }
 
 // pending is a message that is not acknowledged.
@@ -85,7 +84,7 @@ type sealed struct {
 	data  []byte
 	chat  *chat
 	texts []item
-	acks  []frame.Content
+	acks  []owed
 	last  place     // of the last text before it
 	due   time.Time // when it goes over the session stream
 	tries int
@@ -96,16 +95,9 @@ type sealed struct {
 }
 
 func newOutbox(e *engine, loaded *state.Loaded) outbox {
-	o := outbox{
-		e: e, open: make(map[wire.MessageID]*pending), saved: loaded.Outbox,
-		byID: make(map[wire.BatchID]*sealed), mine: newTally(e.self),
+	return outbox{
+		e: e, open: make(map[wire.MessageID]*pending), saved: loaded.Outbox, byID: make(map[wire.BatchID]*sealed),
 	}
-	for _, s := range loaded.Shown {
-		if s.Sender == e.self {
-			o.mine.add(s.ID)
-		}
-	}
-	return o
 }
 
 // announce queues what the state file holds.
@@ -120,7 +112,6 @@ func (o *outbox) announce() {
 // accept queues a message.
 func (o *outbox) accept(m state.Outgoing) {
 	o.open[m.ID] = &pending{Outgoing: m}
-	o.mine.add(m.ID)
 	o.queue = append(o.queue, item{m})
 }
 
@@ -131,9 +122,6 @@ func (o *outbox) queued(id wire.MessageID) {
 		o.e.publish(Sent{At: o.e.at(), ID: id, State: Queued, Text: p.Text})
 	}
 }
-
-// aside queues a content that is no message: it goes with the next batch.
-func (o *outbox) aside(c frame.Content) { o.urgent = append(o.urgent, c) }
 
 // collect takes what Send left.
 func (o *outbox) collect() {
@@ -191,10 +179,7 @@ func (o *outbox) sealOne() bool {
 		size += wire.BatchItemOverhead + len(f)
 		return true
 	}
-	for len(o.urgent) > 0 && add(o.urgent[0]) {
-		s.acks = append(s.acks, o.urgent[0])
-		o.urgent = o.urgent[1:]
-	}
+	o.urgent = o.thank(s, o.urgent, add)
 	if none := (wire.Prefix{}); len(o.queue) > 0 && o.last.session != none && o.last.session != ch.about.Transcript.Prefix() {
 		o.refer(add)
 	}
@@ -204,7 +189,7 @@ func (o *outbox) sealOne() bool {
 		o.last = after(ch)
 	}
 	if len(s.texts) > 0 && len(o.queue) == 0 {
-		o.ride(s, add)
+		o.urgent = append(o.urgent, o.thank(s, e.inbound.acks.ride(e), add)...)
 	}
 	if len(frames) == 0 {
 		return false
@@ -227,16 +212,26 @@ func (o *outbox) refer(add func(frame.Content) bool) {
 	}
 }
 
-// ride adds acknowledgements to a batch that has room for them.
-func (o *outbox) ride(s *sealed, add func(frame.Content) bool) {
-	c, ok := o.e.inbound.acks.ride(o.e)
-	switch {
-	case !ok:
-	case add(c):
-		s.acks = append(s.acks, c)
-	default:
-		o.aside(c)
+// thank adds acknowledgements to a batch. It returns those for which there is no room.
+func (o *outbox) thank(s *sealed, list []owed, add func(frame.Content) bool) (left []owed) {
+	for len(list) > 0 {
+		some := list[:min(len(list), frame.MaxAcks)]
+		acks := make([]frame.Ack, 0, len(some))
+		for _, a := range some {
+			if sender, reads := s.chat.index[a.sender]; reads {
+				acks = append(acks, frame.Ack{Sender: sender, ID: a.id})
+			}
+		}
+		if len(acks) > 0 {
+			id, err := o.e.messageID()
+			if err != nil || !add(frame.AckContent(id, o.e.cfg.Now(), acks)) {
+				return list
+			}
+		}
+		s.acks = append(s.acks, some...)
+		list = list[len(some):]
 	}
+	return nil
 }
 
 // fly publishes a sealed batch and waits for its acknowledgement from now on. What is noted of it is noted after that:
@@ -408,10 +403,16 @@ func (o *outbox) acknowledged(id wire.MessageID) {
 	e.n.in.done(1)
 }
 
-// delivered is told that a member has shown messages.
-func (o *outbox) delivered(by wire.Role, messages iter.Seq[wire.ShortID]) {
-	for short := range messages {
-		id, all, news := o.mine.acknowledge(short, by)
+// delivered is told which messages a member has shown. Those of this one have its index, self.
+func (o *outbox) delivered(by wire.Role, self int, shown iter.Seq[frame.Ack]) {
+	for a := range shown {
+		if int(a.Sender) > self {
+			break
+		}
+		if int(a.Sender) < self {
+			continue
+		}
+		id, all, news := o.e.n.in.acknowledge(a.ID, by)
 		if !news {
 			continue
 		}

@@ -1,17 +1,20 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"conclave/node/frame"
 	"conclave/node/state"
 	"conclave/overlay/wire"
-	"conclave/pki"
 )
 
 // TestKeyHides prints a key in every way but the one that is asked for.
@@ -80,7 +83,7 @@ func TestSubscriptionLags(t *testing.T) {
 // TestInboxFills refuses and waits.
 func TestInboxFills(t *testing.T) {
 	b := newInbox()
-	random := zeros{}
+	random := rand.Reader
 	for range maxOutbox {
 		if _, err := b.put("x", time.Now(), random); err != nil {
 			t.Fatal(err)
@@ -114,8 +117,8 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 // TestInboxGoesOn numbers on after what the state file holds.
 func TestInboxGoesOn(t *testing.T) {
 	b := newInbox()
-	b.restore([]state.Outgoing{{Seq: 4}, {Seq: 9}})
-	if _, err := b.put("x", time.Now(), zeros{}); err != nil {
+	b.restore("A", nil, []state.Outgoing{{Seq: 4}, {Seq: 9}})
+	if _, err := b.put("x", time.Now(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.take(); len(got) != 1 || got[0].Seq != 10 || b.count() != 3 {
@@ -125,38 +128,75 @@ func TestInboxGoesOn(t *testing.T) {
 
 // TestTally knows its own messages only, and each member once.
 func TestTally(t *testing.T) {
-	y := newTally("A")
+	y := newTally()
 	id := wire.MessageID{1, 15: 9}
-	if _, _, news := y.acknowledge(id.Short("A"), "B"); news {
-		t.Fatal("another member's message counts as this one's")
+	if _, _, news := y.acknowledge(id.Short(), "B"); news {
+		t.Fatal("a message that is not known counts as acknowledged")
 	}
 	y.add(id)
 	for _, by := range []wire.Role{"C", "B", "C"} {
-		y.acknowledge(id.Short("A"), by)
+		y.acknowledge(id.Short(), by)
 	}
-	got, all, news := y.acknowledge(id.Short("A"), "A")
+	got, all, news := y.acknowledge(id.Short(), "A")
 	if !news || got != id || fmt.Sprint(all) != "[A B C]" {
 		t.Fatalf("%v is acknowledged by %v, %v", got, all, news)
 	}
-	if _, _, news := y.acknowledge(wire.MessageID{2, 15: 9}.Short("A"), "D"); news {
+	if _, _, news := y.acknowledge(wire.MessageID{2, 15: 9}.Short(), "D"); news {
 		t.Fatal("a message with another ID counts as this one")
 	}
 }
 
-// TestTallyWhoseMessage has a member send a message with the ID of another's: who shows it acknowledges only that one.
-func TestTallyWhoseMessage(t *testing.T) {
-	e := &engine{cfg: Config{Timing: Timing{AckBase: time.Hour}}, roster: &pki.Roster{}}
+// TestTallyDraws gives no message the short ID of another that is remembered.
+func TestTallyDraws(t *testing.T) {
+	y := newTally()
+	first, second := wire.MessageID{1, 15: 1}, wire.MessageID{2}
+	like := wire.MessageID{1, 15: 2}
+	random := bytes.NewReader(slices.Concat(first[:], like[:], second[:]))
+	for _, want := range []wire.MessageID{first, second} {
+		if got, err := y.draw(random); err != nil || got != want {
+			t.Fatalf("drew %v, %v, want %v", got, err, want)
+		}
+	}
+	for i := range uint32(maxMine) {
+		y.add(wire.MessageID{3, byte(i >> 16), byte(i >> 8), byte(i)})
+	}
+	if got, err := y.draw(bytes.NewReader(like[:])); err != nil || got != like {
+		t.Fatalf("drew %v, %v after the first was forgotten", got, err)
+	}
+	if _, err := y.draw(zeros{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := y.draw(zeros{}); !errors.Is(err, errRandom) {
+		t.Fatalf("a source of zeros: %v", err)
+	}
+}
+
+// TestAcknowledgedWhoseMessage has a member send a message with the ID of another's: who shows it acknowledges only that one.
+func TestAcknowledgedWhoseMessage(t *testing.T) {
+	e := &engine{n: &Node{in: newInbox(), hub: newHub(time.Now)}, cfg: Config{Now: time.Now}, random: rand.Reader}
+	o := &outbox{e: e, open: make(map[wire.MessageID]*pending)}
 	id := wire.MessageID{1}
+	e.n.in.mine.add(id)
+	screen := e.n.hub.subscribe()
+	ch := &chat{index: map[wire.Role]uint16{"A": 0, "M": 1}}
 	for _, c := range []struct {
 		sender wire.Role
-		want   bool
-	}{{"M", false}, {"A", true}} { // the second is what the first would be if senders did not count
-		y := newTally("A")
-		y.add(id)
-		var a acks
-		a.add(e, state.Shown{Sender: c.sender, ID: id})
-		if _, _, news := y.acknowledge(a.ids[0], "B"); news != c.want {
-			t.Errorf("B has shown %s's message: A's counts as delivered: %v", c.sender, news)
+		want   int
+	}{{"M", 0}, {"A", 1}} { // the second is what the first would be if senders did not count
+		s := &sealed{chat: ch}
+		o.thank(s, []owed{{"Z", id.Short()}, {c.sender, id.Short()}}, func(content frame.Content) bool {
+			o.delivered("B", 0, content.Acks())
+			return true
+		})
+		if len(s.acks) != 2 {
+			t.Errorf("%d acknowledgements are noted", len(s.acks))
+		}
+		got := 0
+		for _, ok, _ := screen.take(); ok; _, ok, _ = screen.take() {
+			got++
+		}
+		if got != c.want {
+			t.Errorf("B has shown %s's message: A's counts as delivered %d times", c.sender, got)
 		}
 	}
 }

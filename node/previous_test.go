@@ -142,9 +142,7 @@ func TestSealedAgainWaitsForNothing(t *testing.T) {
 	a, b := w.join("A"), w.join("B")
 	agree(t, []wire.Role{"A", "B"}, a, b)
 	a.state(a.send("one"), Relayed)
-	done := make(chan struct{})
-	a.run.node.post(t.Context(), func(e *engine) {
-		defer close(done)
+	err := a.run.node.call(t.Context(), func(e *engine) {
 		o := &e.outbox
 		before, using := o.last, e.chats.using
 		for _, text := range []string{"two", "three"} {
@@ -162,6 +160,8 @@ func TestSealedAgainWaitsForNothing(t *testing.T) {
 		}
 		e.chats.use(using.about.Transcript)
 	})
-	<-done
+	if err != nil {
+		t.Fatal(err)
+	}
 	b.reads("A", "one", "two", "three")
 }

@@ -1,6 +1,9 @@
 package node
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"slices"
 
 	"conclave/overlay/wire"
@@ -9,9 +12,8 @@ import (
 // maxMine is how many of this member's messages are remembered, to tell who has shown them.
 const maxMine = 16_384
 
-// tally knows who has shown which of this member's last messages.
+// tally knows this member's last messages, which all have other short IDs, and who has shown them.
 type tally struct {
-	self wire.Role
 	of   map[wire.ShortID]tallied
 	ring []wire.ShortID // oldest first
 }
@@ -22,13 +24,13 @@ type tallied struct {
 	by []wire.Role
 }
 
-func newTally(self wire.Role) tally { return tally{self: self, of: make(map[wire.ShortID]tallied)} }
+func newTally() tally { return tally{of: make(map[wire.ShortID]tallied)} }
 
-// add remembers a message of this member.
-func (t *tally) add(id wire.MessageID) {
-	short := id.Short(t.self)
+// add remembers a message of this member, unless one with its short ID is.
+func (t *tally) add(id wire.MessageID) bool {
+	short := id.Short()
 	if _, known := t.of[short]; known {
-		return
+		return false
 	}
 	t.of[short] = tallied{id: id}
 	t.ring = append(t.ring, short)
@@ -36,10 +38,27 @@ func (t *tally) add(id wire.MessageID) {
 		delete(t.of, t.ring[0])
 		t.ring = t.ring[1:]
 	}
+	return true
+}
+
+// errRandom is returned for a random source that gives the same again and again.
+var errRandom = errors.New("the random source repeats itself")
+
+// draw returns the ID of a new message and remembers it.
+func (t *tally) draw(random io.Reader) (id wire.MessageID, err error) {
+	for range 8 { // each fails with a probability of at most 2^-18
+		if _, err := io.ReadFull(random, id[:]); err != nil {
+			return id, fmt.Errorf("drawing a message ID: %w", err)
+		}
+		if t.add(id) {
+			return id, nil
+		}
+	}
+	return id, errRandom
 }
 
 // acknowledge notes that a member has shown a message. It returns the message's ID and everybody who has shown it, and
-// whether that is news: it is not for another member's message or a repetition.
+// whether that is news: it is not for a message that is forgotten or a repetition.
 func (t *tally) acknowledge(short wire.ShortID, by wire.Role) (id wire.MessageID, all []wire.Role, news bool) {
 	m, mine := t.of[short]
 	if !mine {

@@ -2,11 +2,13 @@ package frame
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -19,7 +21,7 @@ type ContentType byte
 // The types of content. A receiver ignores content of a type that it does not know.
 const (
 	ContentText   ContentType = 0x01 // UTF-8, 1 to 32,768 bytes
-	ContentAck    ContentType = 0x02 // 1 to 4,096 short message IDs of 8 bytes
+	ContentAck    ContentType = 0x02 // 1 to 4,096 messages: varint of the sender | short message ID of 4 bytes
 	ContentBehind ContentType = 0x03 // sender u16 | start u32 | counter u32: the furthest frame seen of that sender
 	// ContentPrevious: prefix 8 | sender u16 | start u32 | counter u32: what the sender sent under another session comes before.
 	ContentPrevious ContentType = 0x04
@@ -45,11 +47,28 @@ func TextContent(id wire.MessageID, sent time.Time, text string) Content {
 	return Content{ID: id, Sent: sent, Type: ContentText, Body: []byte(text)}
 }
 
-// AckContent returns an acknowledgement of the messages.
-func AckContent(id wire.MessageID, sent time.Time, shown []wire.ShortID) Content {
-	body := make([]byte, 0, len(shown)*wire.ShortIDSize)
-	for _, m := range shown {
-		body = binary.BigEndian.AppendUint64(body, uint64(m))
+// Ack names a message that was shown.
+type Ack struct {
+	Sender uint16 // index of its sender in the session of the frame
+	ID     wire.ShortID
+}
+
+// compare orders what is acknowledged by senders and IDs.
+func (a Ack) compare(b Ack) int {
+	return cmp.Or(cmp.Compare(a.Sender, b.Sender), bytes.Compare(a.ID[:], b.ID[:]))
+}
+
+// AckContent returns an acknowledgement of the messages, which it sorts. Of each follow the distance of its sender's index from
+// that of the one before, as a varint of at most 3 bytes, and its short ID.
+func AckContent(id wire.MessageID, sent time.Time, shown []Ack) Content {
+	slices.SortFunc(shown, Ack.compare)
+	shown = slices.Compact(shown)
+	body := make([]byte, 0, len(shown)*(1+wire.ShortIDSize))
+	last := uint16(0)
+	for _, a := range shown {
+		body = binary.AppendUvarint(body, uint64(a.Sender-last))
+		body = append(body, a.ID[:]...)
+		last = a.Sender
 	}
 	return Content{ID: id, Sent: sent, Type: ContentAck, Body: body}
 }
@@ -85,18 +104,48 @@ func (c Content) Text() string {
 	return string(c.Body)
 }
 
-// Acks yields the short IDs of a ContentAck.
-func (c Content) Acks() iter.Seq[wire.ShortID] {
-	return func(yield func(wire.ShortID) bool) {
+// Acks yields what a ContentAck names, in ascending order of the senders.
+func (c Content) Acks() iter.Seq[Ack] {
+	return func(yield func(Ack) bool) {
 		if c.Type != ContentAck {
 			return
 		}
-		for b := c.Body; len(b) >= wire.ShortIDSize; b = b[wire.ShortIDSize:] {
-			if !yield(wire.ShortID(binary.BigEndian.Uint64(b))) {
+		sender := uint64(0)
+		for b := c.Body; len(b) > 0; {
+			distance, n := binary.Uvarint(b)
+			if n <= 0 || len(b) < n+wire.ShortIDSize {
 				return
 			}
+			sender += distance
+			if !yield(Ack{uint16(sender), wire.ShortID(b[n:])}) {
+				return
+			}
+			b = b[n+wire.ShortIDSize:]
 		}
 	}
+}
+
+// checkAcks returns ErrContent unless the body is what AckContent makes of some messages.
+func checkAcks(body []byte) error {
+	count, sender := 0, uint64(0)
+	var last Ack
+	for len(body) > 0 {
+		distance, n := binary.Uvarint(body)
+		if n <= 0 || n > 1 && body[n-1] == 0 || distance > math.MaxUint16 || len(body) < n+wire.ShortIDSize {
+			return fmt.Errorf("%w: an acknowledgement is pairs of a shortest varint and %d bytes", ErrContent, wire.ShortIDSize)
+		}
+		sender += distance
+		a := Ack{uint16(sender), wire.ShortID(body[n:])}
+		if sender > math.MaxUint16 || count > 0 && last.compare(a) >= 0 {
+			return fmt.Errorf("%w: an acknowledgement names messages in order, each once", ErrContent)
+		}
+		last, body = a, body[n+wire.ShortIDSize:]
+		count++
+	}
+	if count == 0 || count > MaxAcks {
+		return fmt.Errorf("%w: an acknowledgement names 1 to %d messages", ErrContent, MaxAcks)
+	}
+	return nil
 }
 
 // Behind returns the position in a ContentBehind, and whether the content is one.
@@ -135,9 +184,7 @@ func (c Content) check() error {
 			return fmt.Errorf("%w: a text is valid UTF-8", ErrContent)
 		}
 	case ContentAck:
-		if len(c.Body) == 0 || len(c.Body)%wire.ShortIDSize != 0 || len(c.Body) > MaxAcks*wire.ShortIDSize {
-			return fmt.Errorf("%w: an acknowledgement names 1 to %d messages", ErrContent, MaxAcks)
-		}
+		return checkAcks(c.Body)
 	case ContentBehind:
 		if len(c.Body) != positionSize {
 			return fmt.Errorf("%w: a position has %d bytes", ErrContent, positionSize)

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -66,10 +67,54 @@ func sealRaw(tb testing.TB, s *Session, plain []byte) []byte {
 	return append(out, s.sum(&s.walk.keys.mac, out)...)
 }
 
+// manyAcks returns n that differ.
+func manyAcks(n int) []Ack {
+	acks := make([]Ack, n)
+	for i := range acks {
+		binary.BigEndian.PutUint32(acks[i].ID[:], uint32(i))
+	}
+	return acks
+}
+
+// TestAcksHaveOneForm takes bodies that say what another says too, or nothing.
+func TestAcksHaveOneForm(t *testing.T) {
+	good := []byte{1, 'a', 'b', 'c', 'd', 0, 'a', 'b', 'c', 'e', 0x80, 0x02, 'a', 'a', 'a', 'a'}
+	want := []Ack{{1, wire.ShortID([]byte("abcd"))}, {1, wire.ShortID([]byte("abce"))}, {257, wire.ShortID([]byte("aaaa"))}}
+	c := Content{Type: ContentAck, Body: good}
+	if got := slices.Collect(c.Acks()); c.check() != nil || !cmp.Equal(got, want) {
+		t.Fatalf("%v, %v", got, c.check())
+	}
+	shuffled := []Ack{want[2], want[1], want[0], want[1]}
+	if got := AckContent(messageID(1), time.UnixMilli(0), shuffled).Body; !bytes.Equal(got, good) {
+		t.Errorf("shuffled and with one twice: %x", got)
+	}
+	if err := AckContent(messageID(1), time.UnixMilli(0), manyAcks(MaxAcks)).check(); err != nil {
+		t.Errorf("as many as there may be: %v", err)
+	}
+	for name, body := range map[string]string{
+		"nothing":                  "",
+		"no ID":                    "\x01",
+		"half an ID":               "\x01ab",
+		"half of the next":         "\x01abcd\x00ab",
+		"twice":                    "\x01abcd\x00abcd",
+		"not in order":             "\x01abcd\x00abcc",
+		"a varint too long":        "\x81\x00abcd",
+		"a varint without an end":  "\x80",
+		"an index of 17 bits":      "\xff\xff\x04abcd",
+		"a sum of 17 bits":         "\xff\xff\x03abcd\x01abcd",
+		"a varint that overflows":  "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7fabcd",
+		"a sum that would go over": "\x01abcd\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01abcd",
+	} {
+		if err := (Content{Type: ContentAck, Body: []byte(body)}).check(); !errors.Is(err, ErrContent) {
+			t.Errorf("%s: %v, want ErrContent", name, err)
+		}
+	}
+}
+
 func TestContents(t *testing.T) {
 	a, b := testSession(t, 0), testSession(t, 1)
 	at := time.UnixMilli(1_700_000_000_123)
-	acks := []wire.ShortID{1, 1<<64 - 1}
+	acks := []Ack{{0, wire.ShortID{1}}, {0, wire.ShortID{1, 3: 1}}, {2, wire.ShortID{}}, {1023, wire.ShortID{0xff, 0xff, 0xff, 0xff}}}
 	if got := open(t, b, 0, seal(t, a, AckContent(messageID(3), at, acks))); !cmp.Equal(slices.Collect(got.Content.Acks()), acks) {
 		t.Errorf("acks: %v", slices.Collect(got.Content.Acks()))
 	}
@@ -96,7 +141,7 @@ func TestContents(t *testing.T) {
 		"invalid UTF-8": TextContent(messageID(1), at, "a\xc3"),
 		"surrogate":     TextContent(messageID(1), at, "\xed\xa0\x80"),
 		"no acks":       AckContent(messageID(1), at, nil),
-		"too many acks": AckContent(messageID(1), at, make([]wire.ShortID, MaxAcks+1)),
+		"too many acks": AckContent(messageID(1), at, manyAcks(MaxAcks+1)),
 		"no type":       {Sent: at},
 		"before 1970":   TextContent(messageID(1), time.UnixMilli(-1), "x"),
 	} {

@@ -101,7 +101,7 @@ func FuzzContent(f *testing.F) {
 	at := time.UnixMilli(1_763_841_600_000)
 	for _, c := range []Content{
 		TextContent(messageID(1), at, "hello"),
-		AckContent(messageID(2), at, []wire.ShortID{1}),
+		AckContent(messageID(2), at, []Ack{{1, wire.ShortID{1}}, {300, wire.ShortID{2}}}),
 		BehindContent(messageID(3), at, Position{1, 2, 3}),
 		PreviousContent(messageID(4), at, wire.Prefix{1}, Position{1, 2, 3}),
 		{Type: 0x77, Sent: at, Body: []byte("later")},

@@ -17,7 +17,7 @@ const (
 	// MaxText is the longest text in bytes of UTF-8.
 	MaxText = wire.MaxBody
 	// MaxAcks is the largest number of messages in one acknowledgement.
-	MaxAcks = wire.MaxBody / wire.ShortIDSize
+	MaxAcks = 4096
 	// MaxMembers is the largest number of members of a session; a sender's index has 16 bits.
 	MaxMembers = 1 << 16
 )

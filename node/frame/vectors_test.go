@@ -211,7 +211,7 @@ func writeVectors(t *testing.T) {
 	add("text", signer(0), first)
 	add("the same again", signer(0), first)
 	add("umlauts, and a text that fills its bucket", signer(0), seal(t, a, TextContent(messageID(2), at, strings.Repeat("ü", 64))))
-	late := seal(t, a, AckContent(messageID(3), at, []wire.ShortID{0x0102030405060708, 2}))
+	late := seal(t, a, AckContent(messageID(3), at, []Ack{{1, wire.ShortID{1, 2, 3, 4}}, {2, wire.ShortID{0xa5}}}))
 	add("a later one first", signer(0), seal(t, a, BehindContent(messageID(4), at, Position{Sender: 2, Start: 1, Counter: 7})))
 	add("the one before it, an acknowledgement", signer(0), late)
 	add("and again", signer(0), late)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -32,13 +31,12 @@ type RosterHash [32]byte
 // MessageID names a chat message, whatever frame or epoch carries it: 16 random bytes.
 type MessageID [16]byte
 
-// ShortID names a chat message of one sender in few bytes: the first 8 bytes, big-endian, of
-// SHA-256("conclave short ID v1" ‖ the sender's role ‖ the message ID). Of one sender's last 16,384 messages two are alike with
-// a probability of 2^-37. Nobody can make a message of their own that has another's: that takes 2^64 hashes.
-type ShortID uint64
+// ShortID names one of a sender's last messages to those who know whose it is: the first 4 bytes of its message ID. A sender
+// draws IDs of which they differ.
+type ShortID [ShortIDSize]byte
 
-// ShortIDSize is the size of an encoded ShortID in bytes.
-const ShortIDSize = 8
+// ShortIDSize is the size of a ShortID in bytes.
+const ShortIDSize = 4
 
 // BatchID names a batch: the SHA-256 (32 bytes) of all its bytes, the signature included.
 type BatchID [32]byte
@@ -64,15 +62,8 @@ func (h RosterHash) String() string { return hex.EncodeToString(h[:]) }
 // String returns the ID in lower-case hex.
 func (m MessageID) String() string { return hex.EncodeToString(m[:]) }
 
-// Short returns the short ID that the message has as one of that sender.
-func (m MessageID) Short(sender Role) ShortID {
-	named := make([]byte, 0, len(shortIDDomain)+MaxRole+len(m))
-	named = append(append(append(named, shortIDDomain...), sender...), m[:]...)
-	sum := sha256.Sum256(named)
-	return ShortID(binary.BigEndian.Uint64(sum[:]))
-}
-
-const shortIDDomain = "conclave short ID v1"
+// Short returns the message's short ID.
+func (m MessageID) Short() ShortID { return ShortID(m[:ShortIDSize]) }
 
 // String returns the ID in lower-case hex.
 func (b BatchID) String() string { return hex.EncodeToString(b[:]) }
