@@ -25,6 +25,8 @@ type chat interface {
 	send(ctx context.Context, from int, text string) error
 	// receive returns the next text of another member that reaches this one.
 	receive(ctx context.Context, member int) (string, error)
+	// settle returns when what was sent has no consequences any more.
+	settle(ctx context.Context) error
 	// close ends it; a second close does nothing.
 	close() error
 }

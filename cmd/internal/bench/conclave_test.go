@@ -48,12 +48,19 @@ func (c *clock) normal() { c.pace.Store(&pace{real: time.Now(), shown: c.now(), 
 type conclave struct {
 	members []*node.Node
 	events  []*node.Subscription // one of each member, from the moment all have a session
+	last    []lastSent           // of each member
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	errs    chan error
 
 	mu    sync.Mutex
 	using map[int]wire.Transcript // guarded by mu; the session under which each member sends
+}
+
+// lastSent is a member's last text.
+type lastSent struct {
+	id atomic.Pointer[wire.MessageID]
+	by wire.MessageID // everybody has acknowledged that one
 }
 
 // newConclave starts a relay node and members and returns when all send under one session. Their state is on the disk; a
@@ -70,7 +77,7 @@ func newConclave(b testing.TB, members int) *conclave {
 		b.Fatal(err)
 	}
 	life, stop := context.WithCancel(context.Background())
-	c := &conclave{stop: stop, errs: make(chan error, members+1), using: make(map[int]wire.Transcript)}
+	c := &conclave{stop: stop, errs: make(chan error, members+1), using: make(map[int]wire.Transcript), last: make([]lastSent, members)}
 	c.running.Go(func() { c.errs <- relay.Run(life) })
 	b.Cleanup(func() {
 		if err := c.close(); err != nil {
@@ -176,25 +183,54 @@ func (c *conclave) awaitSession(ctx context.Context, changed <-chan struct{}) er
 func (c *conclave) size() int { return len(c.members) }
 
 func (c *conclave) send(ctx context.Context, from int, text string) error {
-	_, err := c.members[from].SendWait(ctx, text)
+	id, err := c.members[from].SendWait(ctx, text)
+	c.last[from].id.Store(&id)
 	return err
 }
 
-func (c *conclave) receive(ctx context.Context, member int) (string, error) {
-	for {
-		e, ok := c.events[member].Next(ctx)
-		if !ok {
-			return "", fmt.Errorf("member %d's events ended: %w", member, context.Cause(ctx))
-		}
-		switch e := e.(type) {
-		case node.Message:
-			return e.Text, nil
-		case node.Gap:
-			return "", fmt.Errorf("member %d misses %d frames of %s", member, e.Frames, e.From)
-		case node.Lagged:
-			return "", fmt.Errorf("member %d dropped %d events", member, e.Events)
+// settle returns when everybody has acknowledged each member's last text to it.
+func (c *conclave) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patient)
+	defer cancel()
+	for member := range c.last {
+		l := &c.last[member]
+		for id := l.id.Load(); id != nil && *id != l.by; {
+			if s, err := c.next(ctx, member); err != nil {
+				return err
+			} else if s != "" {
+				return fmt.Errorf("member %d got %q, which nobody sent", member, s)
+			}
 		}
 	}
+	return nil
+}
+
+func (c *conclave) receive(ctx context.Context, member int) (text string, err error) {
+	for text == "" && err == nil {
+		text, err = c.next(ctx, member)
+	}
+	return text, err
+}
+
+// next takes a member's next event and returns the text in it, if any.
+func (c *conclave) next(ctx context.Context, member int) (string, error) {
+	e, ok := c.events[member].Next(ctx)
+	if !ok {
+		return "", fmt.Errorf("member %d's events ended: %w", member, context.Cause(ctx))
+	}
+	switch e := e.(type) {
+	case node.Message:
+		return e.Text, nil
+	case node.Sent:
+		if len(e.By) == c.size()-1 {
+			c.last[member].by = e.ID
+		}
+	case node.Gap:
+		return "", fmt.Errorf("member %d misses %d frames of %s", member, e.Frames, e.From)
+	case node.Lagged:
+		return "", fmt.Errorf("member %d dropped %d events", member, e.Events)
+	}
+	return "", nil
 }
 
 // close stops everything, forgets it, and returns what went wrong.

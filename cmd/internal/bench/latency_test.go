@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -29,33 +30,44 @@ func apart(b *testing.B) {
 }
 
 // BenchmarkLatency reports each side's quantiles over all deliveries, and once more, as quiet, over those of the texts that
-// met no slow processor on their way: the others say more about the machine than about the side.
+// met no slow processor on their way: the others say more about the machine than about the side. All sides are there all the
+// time and talk in turns of a few seconds: on a shared machine the same side's p50 differs by a fifth from one minute to the
+// next, so sides that are measured a minute apart cannot be compared.
 func BenchmarkLatency(b *testing.B) {
-	const turns, gap = 4, 20 * time.Millisecond
+	const gap = 20 * time.Millisecond
 	sides := []side{ours, plain, newSigned, newSealed, newKept}
-	for _, c := range []struct{ members, count int }{{3, 300}, {24, 200}} {
+	for _, c := range []struct{ members, rounds, first, count int }{{3, 12, 21, 99}, {24, 14, 24, 72}} {
 		b.Run(fmt.Sprintf("members=%d", c.members), func(b *testing.B) {
 			roomy(b, c.members)
 			apart(b)
 			for b.Loop() {
-				var all [5]outcome
-				var each []func(int) error
-				for n, begin := range sides {
-					each = append(each, func(int) error {
-						return alone(b, c.members, begin, func(chat chat) error {
-							if _, err := (plan{0, 100, c.members}).paced(b.Context(), chat, gap); err != nil {
-								return err
-							}
-							return all[n].run(b.Context(), chat, plan{100, c.count, c.members}, gap)
-						})
-					})
+				var chats []chat
+				for _, begin := range sides {
+					chats = append(chats, begin(b, c.members))
 				}
-				if err := baseline.Interleave(turns, each...); err != nil {
-					b.Fatal(err)
+				var all [5]outcome
+				for round := range c.rounds + 1 { // the first is not counted: queues, maps and the heap grow
+					for i := range chats {
+						n := (round + i) % len(chats) // none always comes after the same one
+						into := &all[n]
+						if round == 0 {
+							into = new(outcome)
+						}
+						begin := round * (c.first + c.count)
+						if err := into.turn(b.Context(), chats[n], plan{begin, c.first, c.members}, plan{begin + c.first, c.count, c.members}, gap); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+				for _, chat := range chats {
+					if err := chat.close(); err != nil {
+						b.Fatal(err)
+					}
 				}
 				b.ReportMetric(0, "ns/op")
 				b.ReportMetric(float64(all[0].all.Count()), "deliveries")
 				reportLatency(b, "", &all[0].all, &all[1].all, &all[2].all, &all[3].all, &all[4].all)
+				reportSpread(b, all[0].medians, all[1].medians, all[2].medians)
 				if all[0].quiet.Count() > 0 {
 					b.ReportMetric(100*all[0].slowShare(), "conclave-slow-%")
 					b.ReportMetric(100*all[1].slowShare(), "raw-slow-%")
@@ -70,12 +82,18 @@ func BenchmarkLatency(b *testing.B) {
 // outcome is what one side's turns brought.
 type outcome struct {
 	all, quiet baseline.Latencies // quiet: without the texts that met a slow processor; empty where nobody may watch
+	medians    []time.Duration    // of each turn
 }
 
-// run sends the plan's texts and adds what came of it.
-func (o *outcome) run(ctx context.Context, c chat, p plan, gap time.Duration) error {
+// turn sends the texts of first and then those of counted, whose deliveries it adds. No collection of the heap that all sides
+// share falls into it, and nothing of it is under way when it ends.
+func (o *outcome) turn(ctx context.Context, c chat, first, counted plan, gap time.Duration) error {
+	runtime.GC()
+	if _, err := first.paced(ctx, c, gap); err != nil {
+		return err
+	}
 	end := steady()
-	journeys, err := p.paced(ctx, c, gap)
+	journeys, err := counted.paced(ctx, c, gap)
 	var slow slowTimes
 	if end != nil {
 		slow = end()
@@ -83,13 +101,16 @@ func (o *outcome) run(ctx context.Context, c chat, p plan, gap time.Duration) er
 	if err != nil {
 		return err
 	}
+	var all baseline.Latencies
+	all.Add(latencies(journeys)...)
+	o.medians = append(o.medians, all.Quantile(0.5))
 	for _, j := range journeys {
 		o.all.Add(j.took...)
 		if end != nil && !slow.touch(j.sent, j.arrived()) {
 			o.quiet.Add(j.took...)
 		}
 	}
-	return nil
+	return c.settle(ctx)
 }
 
 // slowShare is the share of deliveries that quiet leaves out.
@@ -120,6 +141,20 @@ func reportLatency(b *testing.B, prefix string, ours, raw, signed, sealed, kept 
 		report(q.name+"-floor-less-signing", less(sealed.Quantile(q.at)))
 		report(q.name+"-times-kept", float64(a)/float64(kept.Quantile(q.at)))
 	}
+}
+
+// reportSpread reports how sure the ratio of the p50s is: the standard error of the mean of the turns' ratios, and that mean.
+func reportSpread(b *testing.B, ours, raw, signed []time.Duration) {
+	var sum, squares float64
+	n := float64(len(raw))
+	for i, z := range raw {
+		r := float64(ours[i]-max(signed[i]-z, 0)) / float64(z)
+		sum += r
+		squares += r * r
+	}
+	mean := sum / n
+	b.ReportMetric(mean, "p50-ratio-less-signing-of-turns")
+	b.ReportMetric(math.Sqrt(max(squares/n-mean*mean, 0)/(n-1)), "p50-ratio-less-signing-±")
 }
 
 // checkSlowest fails when a delivery took too long. What a benchmark that fails would report is lost, so this says it.

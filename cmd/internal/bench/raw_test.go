@@ -35,6 +35,8 @@ func (r *raw) close() error {
 	return star.Close()
 }
 
+func (r *raw) settle(context.Context) error { return nil }
+
 func (r *raw) size() int { return len(r.star.Members) }
 
 func (r *raw) send(ctx context.Context, from int, text string) error {
