@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync"
 	"time"
 
 	"conclave/node/frame"
@@ -17,8 +18,11 @@ import (
 // maxTurn is how many topic batches are taken in one turn before everything else is looked at again.
 const maxTurn = 64
 
-// engine decides. All its fields and those of its parts are owned by the goroutine that runs loop (by New before).
+// engine decides. All its fields and those of its parts are owned by whoever holds turn: New, then the goroutine that runs
+// loop, which lets go of it while it waits for something to do, and meanwhile whoever calls Node.inTurn.
 type engine struct {
+	turn sync.Mutex
+
 	// static after construction
 	n      *Node
 	cfg    Config
@@ -44,6 +48,15 @@ type engine struct {
 	marks   marks
 	carried carriage
 	yielded bool // in this turn
+
+	early bool    // the topic's event loop has the turn
+	shows []Event // what is to be published at its end
+}
+
+// arrival is a verified batch off the topic.
+type arrival struct {
+	batch  *wire.Batch
+	opened int // how many of its frames have been opened
 }
 
 // newEngine makes the engine from what the state file holds.
@@ -53,6 +66,7 @@ func newEngine(n *Node) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{n: n, cfg: n.cfg, self: n.self.Role, random: n.cfg.Rand, roster: n.cfg.Roster, refs: newRefs()}
+	e.turn.Lock()
 	e.ledger = newLedger(e, n.state)
 	e.chats = newChats(e)
 	e.inbound = newInbound(e, loaded.Shown)
@@ -111,18 +125,36 @@ func (e *engine) loop(ctx context.Context) {
 		e.yielded = false
 		e.settle()
 		timer.Reset(e.wait())
+		var (
+			job          func(*engine)
+			came         arrival
+			resume, tick bool
+		)
+		e.turn.Unlock()
 		select {
 		case <-ctx.Done():
-		case f := <-e.n.feed:
-			f(e)
-			e.more()
-		case b := <-e.n.batches:
-			e.inbound.batch(*b, true)
-			e.more()
+		case job = <-e.n.feed:
+		case came = <-e.n.batches:
 		case <-e.n.in.wake:
 		case <-e.n.hub.resume:
-			e.inbound.resume()
+			resume = true
 		case <-timer.C:
+			tick = true
+		}
+		e.turn.Lock()
+		switch {
+		case job != nil:
+			job(e)
+			e.more()
+		case came.batch != nil:
+			if came.opened > 0 {
+				e.yield()
+			}
+			e.inbound.arrived(came)
+			e.more()
+		case resume:
+			e.inbound.resume()
+		case tick:
 			e.tick()
 		}
 	}
@@ -134,8 +166,8 @@ func (e *engine) more() {
 		select {
 		case f := <-e.n.feed:
 			f(e)
-		case b := <-e.n.batches:
-			e.inbound.batch(*b, true)
+		case a := <-e.n.batches:
+			e.inbound.arrived(a)
 		default:
 			return
 		}
@@ -191,7 +223,7 @@ func sooner(a, b time.Time) time.Time {
 // machine readers would wait for it, as a goroutine that is woken runs after the one that wakes it. Once in a turn, as each
 // time costs a change of goroutines.
 func (e *engine) yield() {
-	if !e.yielded {
+	if !e.yielded && !e.early {
 		e.yielded = true
 		runtime.Gosched()
 	}
@@ -199,7 +231,22 @@ func (e *engine) yield() {
 
 func (e *engine) at() At { return At{e.cfg.Now()} }
 
-func (e *engine) publish(ev Event) { e.n.hub.publish(ev) }
+func (e *engine) publish(ev Event) {
+	if e.early {
+		e.shows = append(e.shows, ev)
+		return
+	}
+	e.n.hub.publish(ev)
+}
+
+// tellEarly publishes what the engine's turn on the topic's event loop brought.
+func (e *engine) tellEarly() {
+	for _, ev := range e.shows {
+		e.n.hub.publish(ev)
+	}
+	clear(e.shows)
+	e.shows = e.shows[:0]
+}
 
 func (e *engine) note(format string, args ...any) {
 	e.publish(Note{e.at(), fmt.Sprintf(format, args...)})

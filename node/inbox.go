@@ -63,11 +63,15 @@ func (b *inbox) put(text string, now time.Time, random io.Reader) (wire.MessageI
 	b.fresh = append(b.fresh, state.Outgoing{Seq: b.next, ID: id, Text: text, At: now})
 	b.next++
 	b.waiting++
+	return id, nil
+}
+
+// ring wakes the engine.
+func (b *inbox) ring() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
-	return id, nil
 }
 
 // acknowledge notes that a member has shown a message of this one's: see tally.

@@ -55,7 +55,7 @@ type Node struct {
 	relays    *relays
 	routes    map[peer.ID]ma.Multiaddr // by which address each relay node was reached last, before this run
 	feed      chan func(*engine)       // what other goroutines tell the engine
-	batches   chan *wire.Batch         // verified, from the topic
+	batches   chan arrival             // from the topic
 	done      chan struct{}            // closed when Run has returned
 	closed    chan struct{}            // closed by Close
 
@@ -108,7 +108,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
 		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(), nonces: session.NewNonceCache(),
-		feed: make(chan func(*engine), 64), batches: make(chan *wire.Batch, maxBatches),
+		feed: make(chan func(*engine), 64), batches: make(chan arrival, maxBatches),
 		served: newServed(), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(), watch: newNetWatch(cfg.Now, cfg.ListenUDP != nil),
 	}
 	n.relays = newRelays(n)
@@ -160,13 +160,32 @@ func (n *Node) Close() error {
 	return n.state.Close()
 }
 
-// Send queues a message for everybody and returns its ID. It does not wait: events say how the message fares. With
-// too many waiting it returns ErrOutboxFull.
+// Send queues a message for everybody and returns its ID. It waits for nobody, though it seals and publishes the message
+// itself when nothing else is to be done: events say how the message fares. With too many waiting it returns ErrOutboxFull.
 func (n *Node) Send(text string) (wire.MessageID, error) {
 	if len(text) == 0 || len(text) > MaxText || !utf8.ValidString(text) {
 		return wire.MessageID{}, ErrText
 	}
-	return n.in.put(text, n.cfg.Now(), n.cfg.Rand)
+	id, err := n.in.put(text, n.cfg.Now(), n.cfg.Rand)
+	if err != nil {
+		return id, err
+	}
+	if n.flying.Load() == 0 { // else it may go together with others
+		n.inTurn(func(e *engine) { e.outbox.settle() })
+	}
+	n.in.ring()
+	return id, nil
+}
+
+// inTurn has f use the engine, unless somebody does, and reports whether it did. It saves the way to the engine's goroutine,
+// which is to be woken for what else follows.
+func (n *Node) inTurn(f func(*engine)) bool {
+	if !n.engine.turn.TryLock() {
+		return false
+	}
+	defer n.engine.turn.Unlock()
+	f(n.engine)
+	return true
 }
 
 // SendWait is Send for a sender that is faster than the network: it waits while the outbox is full.
