@@ -49,8 +49,9 @@ type engine struct {
 	carried carriage
 	yielded bool // in this turn
 
-	early bool    // the topic's event loop has the turn
-	shows []Event // what is to be published at its end
+	late  []arrival   // their first frames have been opened outside of loop
+	timer *time.Timer // ends loop's wait
+	due   time.Time   // when it does
 }
 
 // arrival is a verified batch off the topic.
@@ -119,15 +120,17 @@ func (e *engine) loop(ctx context.Context) {
 	e.marks.look()
 	e.perform(e.first)
 	e.first = nil
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	e.timer = time.NewTimer(0)
+	defer e.timer.Stop()
 	for ctx.Err() == nil {
 		e.yielded = false
 		e.settle()
-		timer.Reset(e.wait())
+		wait := e.wait()
+		e.due = time.Now().Add(wait)
+		e.timer.Reset(wait)
 		var (
 			job          func(*engine)
-			came         arrival
+			came         *wire.Batch
 			resume, tick bool
 		)
 		e.turn.Unlock()
@@ -138,19 +141,17 @@ func (e *engine) loop(ctx context.Context) {
 		case <-e.n.in.wake:
 		case <-e.n.hub.resume:
 			resume = true
-		case <-timer.C:
+		case <-e.timer.C:
 			tick = true
 		}
 		e.turn.Lock()
+		e.catchUp()
 		switch {
 		case job != nil:
 			job(e)
 			e.more()
-		case came.batch != nil:
-			if came.opened > 0 {
-				e.yield()
-			}
-			e.inbound.arrived(came)
+		case came != nil:
+			e.inbound.arrived(arrival{batch: came})
 			e.more()
 		case resume:
 			e.inbound.resume()
@@ -166,8 +167,8 @@ func (e *engine) more() {
 		select {
 		case f := <-e.n.feed:
 			f(e)
-		case a := <-e.n.batches:
-			e.inbound.arrived(a)
+		case b := <-e.n.batches:
+			e.inbound.arrived(arrival{batch: b})
 		default:
 			return
 		}
@@ -181,6 +182,43 @@ func (e *engine) settle() {
 	e.post.settle()
 	e.keep.settle()
 	e.ledger.settle()
+}
+
+// gather is how long the loop waits for more when all that a person waits for was done outside of it. Arbitrary: a few messages
+// that come together are entered together, and on a machine where others read them too they are not held up meanwhile.
+const gather = 5 * time.Millisecond
+
+// soon has the loop's wait end after gather at the latest.
+func (e *engine) soon() {
+	if at := time.Now().Add(gather); at.Before(e.due) {
+		e.due = at
+		e.timer.Reset(gather)
+	}
+}
+
+// early opens the first frame of a batch off the topic, if its turn has come and not too much of the kind waits already, and
+// leaves the rest to the loop. It reports whether it did.
+func (e *engine) early(b *wire.Batch) bool {
+	if len(e.late) >= maxTurn {
+		return false
+	}
+	e.yielded = true // this is not the engine's goroutine
+	opened := e.inbound.early(b)
+	if opened == 0 {
+		return false
+	}
+	e.late = append(e.late, arrival{b, opened})
+	e.soon()
+	return true
+}
+
+// catchUp does what early left.
+func (e *engine) catchUp() {
+	for _, a := range e.late {
+		e.inbound.arrived(a)
+	}
+	clear(e.late)
+	e.late = e.late[:0]
 }
 
 // tick gives everything whose time has come its turn.
@@ -223,7 +261,7 @@ func sooner(a, b time.Time) time.Time {
 // machine readers would wait for it, as a goroutine that is woken runs after the one that wakes it. Once in a turn, as each
 // time costs a change of goroutines.
 func (e *engine) yield() {
-	if !e.yielded && !e.early {
+	if !e.yielded {
 		e.yielded = true
 		runtime.Gosched()
 	}
@@ -231,22 +269,7 @@ func (e *engine) yield() {
 
 func (e *engine) at() At { return At{e.cfg.Now()} }
 
-func (e *engine) publish(ev Event) {
-	if e.early {
-		e.shows = append(e.shows, ev)
-		return
-	}
-	e.n.hub.publish(ev)
-}
-
-// tellEarly publishes what the engine's turn on the topic's event loop brought.
-func (e *engine) tellEarly() {
-	for _, ev := range e.shows {
-		e.n.hub.publish(ev)
-	}
-	clear(e.shows)
-	e.shows = e.shows[:0]
-}
+func (e *engine) publish(ev Event) { e.n.hub.publish(ev) }
 
 func (e *engine) note(format string, args ...any) {
 	e.publish(Note{e.at(), fmt.Sprintf(format, args...)})

@@ -90,9 +90,8 @@ func (in *inbound) remember(s state.Shown) bool {
 	return true
 }
 
-// early opens the first frame of a batch of frames if its turn has come, and returns how many it opened. The topic's event
-// loop calls it when nobody else has the engine's turn: so whoever reads does not wait until the engine's goroutine has its
-// turn, which on a busy machine takes longer than to open the frame. Everything else is left for arrived.
+// early opens the first frame of a batch of frames if its turn has come, and returns how many it opened. Everything else is left
+// for arrived.
 func (in *inbound) early(b *wire.Batch) int {
 	if len(b.Items) == 0 || in.stalled || in.e.cfg.LeaveMessages {
 		return 0
@@ -109,11 +108,9 @@ func (in *inbound) early(b *wire.Batch) int {
 	if l == nil || at != l.queue.At() || l.queue.Held() > 0 || !bytes.Equal(l.member.Identity, b.Sender) {
 		return 0
 	}
-	in.e.early = true
 	l.queue.Put(at, b.Items[0])
 	in.enter(l)
 	in.flow(l)
-	in.e.early = false
 	if l.queue.Held() > 0 { // it has to wait after all
 		in.touch(l)
 	}

@@ -55,7 +55,7 @@ type Node struct {
 	relays    *relays
 	routes    map[peer.ID]ma.Multiaddr // by which address each relay node was reached last, before this run
 	feed      chan func(*engine)       // what other goroutines tell the engine
-	batches   chan arrival             // from the topic
+	batches   chan *wire.Batch         // verified, from the topic
 	done      chan struct{}            // closed when Run has returned
 	closed    chan struct{}            // closed by Close
 
@@ -108,7 +108,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
 		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(), nonces: session.NewNonceCache(),
-		feed: make(chan func(*engine), 64), batches: make(chan arrival, maxBatches),
+		feed: make(chan func(*engine), 64), batches: make(chan *wire.Batch, maxBatches),
 		served: newServed(), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(), watch: newNetWatch(cfg.Now, cfg.ListenUDP != nil),
 	}
 	n.relays = newRelays(n)
@@ -170,15 +170,14 @@ func (n *Node) Send(text string) (wire.MessageID, error) {
 	if err != nil {
 		return id, err
 	}
-	if n.flying.Load() == 0 { // else it may go together with others
-		n.inTurn(func(e *engine) { e.outbox.settle() })
+	if n.flying.Load() > 0 || !n.inTurn(func(e *engine) { e.outbox.settle(); e.soon() }) {
+		n.in.ring() // it may go together with others
 	}
-	n.in.ring()
 	return id, nil
 }
 
-// inTurn has f use the engine, unless somebody does, and reports whether it did. It saves the way to the engine's goroutine,
-// which is to be woken for what else follows.
+// inTurn has f use the engine, unless somebody does, and reports whether it did. It saves what a person waits for the way to the
+// engine's goroutine, which on a busy machine takes longer than the work. What else f has brought is done by the loop: see soon.
 func (n *Node) inTurn(f func(*engine)) bool {
 	if !n.engine.turn.TryLock() {
 		return false

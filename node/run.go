@@ -122,24 +122,14 @@ func (n *Node) deliver(m overlay.Message) bool {
 		return true
 	}
 	n.heardTopic(m.From)
-	if b.Kind != wire.BatchFrames || len(n.batches) > 0 {
-		return n.arrived(arrival{batch: b})
+	if b.Kind == wire.BatchFrames && len(n.batches) == 0 {
+		done := false
+		if n.inTurn(func(e *engine) { done = e.early(b) }); done {
+			return true
+		}
 	}
-	var fits bool
-	if n.inTurn(func(e *engine) {
-		opened := e.inbound.early(b)
-		fits = n.arrived(arrival{b, opened})
-		e.tellEarly() // so whoever reads goes before the loop, which was woken first
-	}) {
-		return fits
-	}
-	return n.arrived(arrival{batch: b})
-}
-
-// arrived hands the engine's loop a batch and reports whether there was room.
-func (n *Node) arrived(a arrival) bool {
 	select {
-	case n.batches <- a:
+	case n.batches <- b:
 		return true
 	default:
 		return false
