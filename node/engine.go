@@ -123,7 +123,6 @@ func (e *engine) loop(ctx context.Context) {
 	e.timer = time.NewTimer(0)
 	defer e.timer.Stop()
 	for ctx.Err() == nil {
-		e.yielded = false
 		e.settle()
 		wait := e.wait()
 		e.due = time.Now().Add(wait)
@@ -145,6 +144,7 @@ func (e *engine) loop(ctx context.Context) {
 			tick = true
 		}
 		e.turn.Lock()
+		e.yielded = false
 		e.catchUp()
 		switch {
 		case job != nil:

@@ -8,8 +8,9 @@
 //
 //   - BenchmarkLatency: from Send to the event at each other member, 3 and 24 members, p50, p90, p99 and the largest,
 //     beside raw gossipsub, raw gossipsub that signs and verifies, the same with the protocol's bytes, sealed and opened, and
-//     the signing one with every message on disk; where the machine's processors may be watched (root, Linux), once more
-//     without the texts that met a slow one;
+//     the signing one with every message on disk, all of them at once and in turns of two seconds; ± is the standard error of
+//     the mean of the turns' ratios; where the machine's processors may be watched (root, Linux), once more without the texts
+//     that met a slow one;
 //   - BenchmarkHub: the same with 20 messages a second for half a minute, 24 and 100 members, none over half a second;
 //   - BenchmarkThroughput: texts sent as fast as possible by 3 members at once, none lost;
 //   - BenchmarkColdStart: three processes from start to Kabc, against three of the program in minimal;
