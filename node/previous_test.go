@@ -24,15 +24,27 @@ func inOrder(a, b, c *person, off bool) {
 	}
 }
 
-// withholding has C not open A's share of a session until the returned function is called.
-func withholding(cfg *Config, of SessionKey) func() {
-	late := make(chan struct{})
+// lateShare has A and B agree on a session under which A says "one", and C join, who does not open A's share of it until late
+// is called. All three have agreed on the next session then.
+func lateShare(t *testing.T, tune func(*Config)) (a, b, c *person, late func()) {
+	t.Helper()
+	w := newWorld(t, "A", "B", "C")
+	a, b = w.join("A"), w.join("B")
+	agree(t, []wire.Role{"A", "B"}, a, b)
+	of := a.now()
+	a.state(a.send("one"), Delivered)
+	cfg, wait := w.config("C"), make(chan struct{})
+	tune(&cfg)
 	cfg.faults.unwrap = func(u keyagreement.Unwrap) {
 		if bytes.Contains(u.Label, of.ID[:]) && bytes.HasSuffix(u.Label, []byte("\x01A\x01C")) {
-			<-late
+			<-wait
 		}
 	}
-	return sync.OnceFunc(func() { close(late) })
+	c = w.joinWith(cfg, "C")
+	late = sync.OnceFunc(func() { close(wait) })
+	t.Cleanup(late) // before C leaves
+	agree(t, abc, a, b, c)
+	return a, b, c, late
 }
 
 // TestKeyAfterTheNext has C complete a session after the next one, as when a share is late: C shows what was sent under it
@@ -42,17 +54,7 @@ func TestKeyAfterTheNext(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		t.Run(fmt.Sprintf("off=%t", off), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, "A", "B", "C")
-			a, b := w.join("A"), w.join("B")
-			agree(t, []wire.Role{"A", "B"}, a, b)
-			early := a.now()
-			a.state(a.send("one"), Delivered)
-			cfg := w.config("C")
-			cfg.faults.impatient = off
-			late := withholding(&cfg, early)
-			c := w.joinWith(cfg, "C")
-			t.Cleanup(late) // before C leaves
-			agree(t, abc, a, b, c)
+			a, b, c, late := lateShare(t, func(cfg *Config) { cfg.faults.impatient = off })
 			inOrder(a, b, c, off)
 			late()
 			if off {
@@ -67,17 +69,7 @@ func TestKeyAfterTheNext(t *testing.T) {
 // TestKeyNever has C never complete an earlier session: what was sent under the next is not held back for good.
 func TestKeyNever(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "A", "B", "C")
-	a, b := w.join("A"), w.join("B")
-	agree(t, []wire.Role{"A", "B"}, a, b)
-	early := a.now()
-	a.state(a.send("one"), Delivered)
-	cfg := w.config("C")
-	cfg.Timing.GapGiveUp = 2 * time.Second
-	late := withholding(&cfg, early)
-	c := w.joinWith(cfg, "C")
-	t.Cleanup(late)
-	agree(t, abc, a, b, c)
+	a, _, c, _ := lateShare(t, func(cfg *Config) { cfg.Timing.GapGiveUp = 2 * time.Second })
 	a.send("two")
 	c.reads("A", "two")
 }
