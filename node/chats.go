@@ -1,7 +1,9 @@
 package node
 
 import (
+	"bytes"
 	"cmp"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -32,6 +34,17 @@ type chat struct {
 	index  map[wire.Role]uint16 // of each sender
 	shown  bool                 // its SessionKey event was published
 	agreed bool                 // by this process, not by an earlier one
+}
+
+// lane returns the lane of the sender with that index, if it is another member and has that identity key, else nil.
+func (ch *chat) lane(sender uint16, identity ed25519.PublicKey) *lane {
+	if int(sender) >= len(ch.lanes) {
+		return nil
+	}
+	if l := ch.lanes[sender]; l != nil && bytes.Equal(l.member.Identity, identity) {
+		return l
+	}
+	return nil
 }
 
 // chats are the sessions that can be read.

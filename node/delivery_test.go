@@ -136,10 +136,8 @@ func TestQueuedBeforeTheKey(t *testing.T) {
 func TestForgedFrame(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "A", "B", "C")
-	sessions := make(chan keyagreement.Session, 8)
-	cfg := w.config("C")
-	cfg.faults.session = func(s keyagreement.Session) { sessions <- s }
-	a, b, c := w.join("A"), w.join("B"), w.joinWith(cfg, "C")
+	a, b := w.join("A"), w.join("B")
+	c, sessions := w.joinRevealing("C")
 	agree(t, abc, a, b, c)
 	var s keyagreement.Session
 	for len(s.Contributors) != 3 {
@@ -157,6 +155,15 @@ func TestForgedFrame(t *testing.T) {
 	other := sealAs(t, w, s, "C", 6, "as myself")
 	publish(t, w, c, "C", other)
 	b.readsLast("C", "as myself")
+}
+
+// joinRevealing starts a member and hands out the keys of its sessions.
+func (w *world) joinRevealing(role string) (*person, <-chan keyagreement.Session) {
+	w.t.Helper()
+	sessions := make(chan keyagreement.Session, 8)
+	cfg := w.config(role)
+	cfg.faults.session = func(s keyagreement.Session) { sessions <- s }
+	return w.joinWith(cfg, role), sessions
 }
 
 // sealAs seals a text with the keys of a session as if by one of its members, first thing in one of that member's starts.

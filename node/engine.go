@@ -49,15 +49,9 @@ type engine struct {
 	carried carriage
 	yielded bool // in this turn
 
-	late  []arrival   // their first frames have been opened outside of loop
-	timer *time.Timer // ends loop's wait
-	due   time.Time   // when it does
-}
-
-// arrival is a verified batch off the topic.
-type arrival struct {
-	batch  *wire.Batch
-	opened int // how many of its frames have been opened
+	late  []*wire.Batch // off the topic; their first frames have been opened outside of loop
+	timer *time.Timer   // ends loop's wait
+	due   time.Time     // when it does
 }
 
 // newEngine makes the engine from what the state file holds.
@@ -151,7 +145,7 @@ func (e *engine) loop(ctx context.Context) {
 			job(e)
 			e.more()
 		case came != nil:
-			e.inbound.arrived(arrival{batch: came})
+			e.inbound.arrived(came, 0)
 			e.more()
 		case resume:
 			e.inbound.resume()
@@ -168,7 +162,7 @@ func (e *engine) more() {
 		case f := <-e.n.feed:
 			f(e)
 		case b := <-e.n.batches:
-			e.inbound.arrived(arrival{batch: b})
+			e.inbound.arrived(b, 0)
 		default:
 			return
 		}
@@ -203,19 +197,18 @@ func (e *engine) early(b *wire.Batch) bool {
 		return false
 	}
 	e.yielded = true // this is not the engine's goroutine
-	opened := e.inbound.early(b)
-	if opened == 0 {
+	if !e.inbound.early(b) {
 		return false
 	}
-	e.late = append(e.late, arrival{b, opened})
+	e.late = append(e.late, b)
 	e.soon()
 	return true
 }
 
 // catchUp does what early left.
 func (e *engine) catchUp() {
-	for _, a := range e.late {
-		e.inbound.arrived(a)
+	for _, b := range e.late {
+		e.inbound.arrived(b, 1)
 	}
 	clear(e.late)
 	e.late = e.late[:0]

@@ -90,23 +90,23 @@ func (in *inbound) remember(s state.Shown) bool {
 	return true
 }
 
-// early opens the first frame of a batch of frames if its turn has come, and returns how many it opened. Everything else is left
-// for arrived.
-func (in *inbound) early(b *wire.Batch) int {
+// early opens the first frame of a batch of frames if its turn has come, and reports whether it did. Everything else is left for
+// arrived.
+func (in *inbound) early(b *wire.Batch) bool {
 	if len(b.Items) == 0 || in.stalled || in.e.cfg.LeaveMessages {
-		return 0
+		return false
 	}
 	h, err := wire.ParseFrameHeader(b.Items[0])
 	if err != nil {
-		return 0
+		return false
 	}
 	ch := in.e.chats.byPrefix[h.Prefix]
-	if ch == nil || int(h.Sender) >= len(ch.lanes) {
-		return 0
+	if ch == nil {
+		return false
 	}
-	l, at := ch.lanes[h.Sender], order.Position{Start: h.Start, Counter: h.Counter}
-	if l == nil || at != l.queue.At() || l.queue.Held() > 0 || !bytes.Equal(l.member.Identity, b.Sender) {
-		return 0
+	l, at := ch.lane(h.Sender, b.Sender), order.Position{Start: h.Start, Counter: h.Counter}
+	if l == nil || at != l.queue.At() || l.queue.Held() > 0 {
+		return false
 	}
 	l.queue.Put(at, b.Items[0])
 	in.enter(l)
@@ -114,16 +114,15 @@ func (in *inbound) early(b *wire.Batch) int {
 	if l.queue.Held() > 0 { // it has to wait after all
 		in.touch(l)
 	}
-	return 1
+	return true
 }
 
-// arrived takes in what came over the topic.
-func (in *inbound) arrived(a arrival) {
-	b := a.batch
+// arrived takes in what came over the topic, of which so many frames are opened already.
+func (in *inbound) arrived(b *wire.Batch, opened int) {
 	in.e.carried.heard()
 	in.e.members.hears(b.Sender, true)
 	in.e.keep.received(*b, in.e.links.ready())
-	in.take(*b, a.opened, true)
+	in.take(*b, opened, true)
 }
 
 // take takes in what is not opened yet of a verified batch. live says that it came over the topic, not out of the backlog.
@@ -156,13 +155,9 @@ func (in *inbound) frame(signer, data []byte, live bool) bool {
 		in.keepStray(h.Prefix, signer, data)
 		return true
 	}
-	if int(h.Sender) >= len(ch.lanes) || !bytes.Equal(ch.frames.Members()[h.Sender].Identity, signer) {
-		return false
-	}
-	l := ch.lanes[h.Sender]
+	l := ch.lane(h.Sender, signer)
 	if l == nil {
-		in.own(ch, signer, data)
-		return true
+		return in.own(ch, h.Sender, signer, data)
 	}
 	at := order.Position{Start: h.Start, Counter: h.Counter}
 	switch l.queue.Put(at, data) {
@@ -174,11 +169,16 @@ func (in *inbound) frame(signer, data []byte, live bool) bool {
 	return true
 }
 
-// own looks at a frame that this member's key signed: one that it does not know of tells that an old disk was restored.
-func (in *inbound) own(ch *chat, signer, data []byte) {
+// own looks at a frame of this member's, and reports whether it is one. One that it does not know of tells that an old disk was
+// restored.
+func (in *inbound) own(ch *chat, sender uint16, signer, data []byte) bool {
+	if int(sender) != ch.frames.Self() || !bytes.Equal(ch.frames.Members()[sender].Identity, signer) {
+		return false
+	}
 	if _, err := ch.frames.Open(signer, data); errors.Is(err, frame.ErrBehind) {
 		in.e.step(keyagreement.StartBehind{Transcript: ch.about.Transcript})
 	}
+	return true
 }
 
 // late opens a frame whose lane has gone past it: a repetition mostly, or one that had been given up.
@@ -239,13 +239,11 @@ func (in *inbound) flow(l *lane) {
 		if !ok {
 			break
 		}
-		in.open(l, at, data)
+		what := in.open(l, at, data)
 		l.queue.Advance()
 		moved = true
-		if l.news {
-			if l.news = false; in.blocked(l) {
-				break
-			}
+		if what == frame.ContentPrevious && in.blocked(l) {
+			break
 		}
 	}
 	in.watch(l)
@@ -334,16 +332,17 @@ func (in *inbound) watch(l *lane) {
 	delete(in.gaps, l)
 }
 
-// open opens the frame whose turn it is.
-func (in *inbound) open(l *lane, at order.Position, data []byte) {
+// open opens the frame whose turn it is, and returns what it held.
+func (in *inbound) open(l *lane, at order.Position, data []byte) frame.ContentType {
 	opened, err := in.unseal(l, data)
 	in.e.dirty(l.chat.frames)
 	if err != nil {
 		in.e.cfg.Log.Warn("a frame cannot be opened", "from", l.member.Role, "start", at.Start, "counter", at.Counter, "err", err)
-		return
+		return 0
 	}
 	l.remember(at, data)
 	in.content(l, opened.Content, false)
+	return opened.Content.Type
 }
 
 // unseal opens a frame. Its content is good until the next one is opened.

@@ -25,7 +25,6 @@ type lane struct {
 
 	row     *row // nil until it was looked at
 	touched bool // it got something in this turn
-	news    bool // the frame opened last says what comes before the others
 
 	// What the lane waits for.
 	gap      bool

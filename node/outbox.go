@@ -180,8 +180,8 @@ func (o *outbox) sealOne() bool {
 		return true
 	}
 	o.urgent = o.thank(s, o.urgent, add)
-	if none := (wire.Prefix{}); len(o.queue) > 0 && o.last.session != none && o.last.session != ch.about.Transcript.Prefix() {
-		o.refer(add)
+	if len(o.queue) > 0 {
+		o.refer(ch, add)
 	}
 	for len(o.queue) > 0 && add(frame.TextContent(o.queue[0].ID, o.queue[0].At, o.queue[0].Text)) {
 		s.texts = append(s.texts, o.queue[0])
@@ -206,7 +206,10 @@ func (o *outbox) sealOne() bool {
 
 // refer tells those who read the first text under a session what was sent under the one before: they may not have all of it
 // yet, and not even its key.
-func (o *outbox) refer(add func(frame.Content) bool) {
+func (o *outbox) refer(ch *chat, add func(frame.Content) bool) {
+	if o.last.session == (wire.Prefix{}) || o.last.session == ch.about.Transcript.Prefix() {
+		return
+	}
 	if id, err := o.e.messageID(); err == nil {
 		add(frame.PreviousContent(id, o.e.cfg.Now(), o.last.session, o.last.next)) // without room there is none for texts either
 	}

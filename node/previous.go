@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"time"
 
 	"conclave/node/frame"
@@ -41,7 +40,6 @@ func (p *previous) told(l *lane, session wire.Prefix, before frame.Position) {
 		return // nor will it ever be: from before this member's time, or forgotten
 	}
 	p.waiting[l] = note{session, before, time.Now().Add(e.cfg.Timing.GapGiveUp)}
-	l.news = true
 	p.look()
 }
 
@@ -50,16 +48,12 @@ func (p *previous) look() { p.due = sooner(p.due, time.Now().Add(fetchRetry)) }
 
 // precede has everything before a position come before what follows in a lane.
 func (p *previous) precede(l *lane, ch *chat, before frame.Position) {
-	if ch == l.chat || int(before.Sender) >= len(ch.lanes) || ch.lanes[before.Sender] == nil {
-		return
-	}
-	earlier := ch.lanes[before.Sender]
-	if !bytes.Equal(earlier.member.Identity, l.member.Identity) {
+	earlier := ch.lane(before.Sender, l.member.Identity)
+	if earlier == nil || earlier == l {
 		return
 	}
 	earlier.queue.Before(order.Position{Start: before.Start, Counter: before.Counter})
 	p.e.inbound.touch(earlier)
-	l.news = true
 }
 
 // waits reports whether a lane waits for a session that is not here yet.

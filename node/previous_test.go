@@ -92,9 +92,7 @@ func TestFirstFrameLost(t *testing.T) {
 			b.reads("A", "one")
 			before := a.now()
 			a.run.node.Rekey(t.Context())
-			for a.now().Transcript == before.Transcript {
-				a.until("the next session", func(e []Event) bool { k, ok := present(e); return ok && k.Transcript != before.Transcript })
-			}
+			a.until("the next session", func(e []Event) bool { k, ok := present(e); return ok && k.Transcript != before.Transcript })
 			agree(t, abc, a, b, c) // over the topic, on which C has missed A's frame by now
 			deaf.Store(false)
 			inOrder(a, b, c, off)
@@ -109,10 +107,8 @@ func TestFirstFrameLost(t *testing.T) {
 func TestTwoSessionsInOneTurn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "A", "B", "C")
-	sessions := make(chan keyagreement.Session, 8)
-	cfg := w.config("C")
-	cfg.faults.session = func(s keyagreement.Session) { sessions <- s }
-	b, c := w.join("B"), w.joinWith(cfg, "C")
+	b := w.join("B")
+	c, sessions := w.joinRevealing("C")
 	agree(t, []wire.Role{"B", "C"}, b, c)
 	b.run.node.Rekey(t.Context())
 	first, second := <-sessions, <-sessions

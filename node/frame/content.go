@@ -86,7 +86,7 @@ func PreviousContent(id wire.MessageID, sent time.Time, session wire.Prefix, p P
 
 // append appends a position to body: sender 2 | start 4 | counter 4.
 func (p Position) append(body []byte) []byte {
-	body = binary.BigEndian.AppendUint16(body[:len(body):len(body)], p.Sender)
+	body = binary.BigEndian.AppendUint16(body, p.Sender)
 	body = binary.BigEndian.AppendUint32(body, p.Start)
 	return binary.BigEndian.AppendUint32(body, p.Counter)
 }
@@ -110,36 +110,39 @@ func (c Content) Acks() iter.Seq[Ack] {
 		if c.Type != ContentAck {
 			return
 		}
-		sender := uint64(0)
+		sender := uint16(0)
 		for b := c.Body; len(b) > 0; {
-			distance, n := binary.Uvarint(b)
-			if n <= 0 || len(b) < n+wire.ShortIDSize {
+			a, rest, ok := readAck(b, sender)
+			if !ok || !yield(a) {
 				return
 			}
-			sender += distance
-			if !yield(Ack{uint16(sender), wire.ShortID(b[n:])}) {
-				return
-			}
-			b = b[n+wire.ShortIDSize:]
+			sender, b = a.Sender, rest
 		}
 	}
 }
 
+// readAck reads what an acknowledgement names next, after a message of sender.
+func readAck(body []byte, sender uint16) (a Ack, rest []byte, ok bool) {
+	distance, n := binary.Uvarint(body)
+	if n <= 0 || n > 1 && body[n-1] == 0 || distance > uint64(math.MaxUint16-sender) || len(body) < n+wire.ShortIDSize {
+		return Ack{}, nil, false
+	}
+	return Ack{sender + uint16(distance), wire.ShortID(body[n:])}, body[n+wire.ShortIDSize:], true
+}
+
 // checkAcks returns ErrContent unless the body is what AckContent makes of some messages.
 func checkAcks(body []byte) error {
-	count, sender := 0, uint64(0)
+	count := 0
 	var last Ack
 	for len(body) > 0 {
-		distance, n := binary.Uvarint(body)
-		if n <= 0 || n > 1 && body[n-1] == 0 || distance > math.MaxUint16 || len(body) < n+wire.ShortIDSize {
-			return fmt.Errorf("%w: an acknowledgement is pairs of a shortest varint and %d bytes", ErrContent, wire.ShortIDSize)
+		a, rest, ok := readAck(body, last.Sender)
+		if !ok {
+			return fmt.Errorf("%w: an acknowledgement is pairs of a shortest varint and %d bytes, of indices to %d", ErrContent, wire.ShortIDSize, math.MaxUint16)
 		}
-		sender += distance
-		a := Ack{uint16(sender), wire.ShortID(body[n:])}
-		if sender > math.MaxUint16 || count > 0 && last.compare(a) >= 0 {
+		if count > 0 && last.compare(a) >= 0 {
 			return fmt.Errorf("%w: an acknowledgement names messages in order, each once", ErrContent)
 		}
-		last, body = a, body[n+wire.ShortIDSize:]
+		last, body = a, rest
 		count++
 	}
 	if count == 0 || count > MaxAcks {

@@ -59,8 +59,7 @@ type conclave struct {
 
 // lastSent is a member's last text.
 type lastSent struct {
-	id atomic.Pointer[wire.MessageID]
-	by wire.MessageID // everybody has acknowledged that one
+	id, acknowledged wire.MessageID // the latter by everybody
 }
 
 // newConclave starts a relay node and members and returns when all send under one session. Their state is on the disk; a
@@ -184,7 +183,7 @@ func (c *conclave) size() int { return len(c.members) }
 
 func (c *conclave) send(ctx context.Context, from int, text string) error {
 	id, err := c.members[from].SendWait(ctx, text)
-	c.last[from].id.Store(&id)
+	c.last[from].id = id
 	return err
 }
 
@@ -193,8 +192,7 @@ func (c *conclave) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patient)
 	defer cancel()
 	for member := range c.last {
-		l := &c.last[member]
-		for id := l.id.Load(); id != nil && *id != l.by; {
+		for l := &c.last[member]; l.id != l.acknowledged; {
 			if s, err := c.next(ctx, member); err != nil {
 				return err
 			} else if s != "" {
@@ -223,7 +221,7 @@ func (c *conclave) next(ctx context.Context, member int) (string, error) {
 		return e.Text, nil
 	case node.Sent:
 		if len(e.By) == c.size()-1 {
-			c.last[member].by = e.ID
+			c.last[member].acknowledged = e.ID
 		}
 	case node.Gap:
 		return "", fmt.Errorf("member %d misses %d frames of %s", member, e.Frames, e.From)

@@ -102,11 +102,11 @@ func (o *outcome) turn(ctx context.Context, c chat, first, counted plan, gap tim
 	if err != nil {
 		return err
 	}
-	var all baseline.Latencies
-	all.Add(latencies(journeys)...)
-	o.medians = append(o.medians, all.Quantile(0.5))
+	var turn baseline.Latencies
+	turn.Add(latencies(journeys)...)
+	o.medians = append(o.medians, turn.Quantile(0.5))
+	o.all.Add(latencies(journeys)...)
 	for _, j := range journeys {
-		o.all.Add(j.took...)
 		if end != nil && !slow.touch(j.sent, j.arrived()) {
 			o.quiet.Add(j.took...)
 		}
