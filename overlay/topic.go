@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"conclave/overlay/wire"
@@ -18,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"google.golang.org/protobuf/proto"
 )
 
 // TopicConfig says how to join a group's topic.
@@ -89,6 +92,7 @@ type TopicHandle struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
+	announced  atomic.Bool   // set before anybody is told of the subscription
 	subscribed chan struct{} // closed when sub is set
 	subOnce    sync.Once
 	sub        *pubsub.Subscription // set before subscribed is closed
@@ -128,7 +132,7 @@ func (t *TopicHandle) join(cfg TopicConfig) error {
 	t.guard = newGuard(t.host, t.name, cfg, t.drops)
 	var h host.Host = t.host
 	if !cfg.Defences.NoStreamGate {
-		h = &gatedHost{Host: t.host, id: t.host.ID(), guard: t.guard}
+		h = &gatedHost{Host: t.host, id: t.host.ID(), guard: t.guard, ctx: t.ctx, hello: t.hello}
 	}
 	ps, err := pubsub.NewGossipSub(t.ctx, h, t.options(cfg)...)
 	if err != nil {
@@ -240,6 +244,7 @@ func (t *TopicHandle) subscribeInTime() {
 
 func (t *TopicHandle) subscribe() {
 	t.subOnce.Do(func() {
+		t.announced.Store(true)
 		size := topicQueue
 		if t.give != nil {
 			size = 1 // nothing ever waits there
@@ -247,6 +252,20 @@ func (t *TopicHandle) subscribe() {
 		t.sub, t.subErr = t.topic.Subscribe(pubsub.WithBufferSize(size), pubsub.WithMessageFilter(t.deliver))
 		close(t.subscribed)
 	})
+}
+
+// hello returns the first RPC on a topic stream, as pubsub would write it: the subscription, if there is one. It may come
+// twice.
+func (t *TopicHandle) hello() []byte {
+	if !t.announced.Load() {
+		return nil
+	}
+	rpc := &pb.RPC{Subscriptions: []*pb.RPC_SubOpts{{Topicid: &t.name, Subscribe: proto.Bool(true)}}}
+	b, err := proto.Marshal(rpc)
+	if err != nil {
+		panic(err) // two fields that are always valid
+	}
+	return append(binary.AppendUvarint(nil, uint64(len(b))), b...)
 }
 
 // deliver sees every message that the library accepted, on its event loop, and says whether it goes to whoever calls

@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"context"
 	"errors"
 	"hash/maphash"
 	"slices"
@@ -12,9 +11,7 @@ import (
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
 	"golang.org/x/time/rate"
 )
 
@@ -199,36 +196,3 @@ func (r *recent) sum(data []byte) uint64 { return maphash.Bytes(r.seed, data) | 
 func (r *recent) has(sum uint64) bool { return r.slots[sum>>1%recentSlots] == sum }
 
 func (r *recent) add(sum uint64) { r.slots[sum>>1%recentSlots] = sum }
-
-// gatedHost is the host as pubsub sees it: no pubsub stream is opened to or accepted from a peer that is not in the
-// roster, nor over a circuit to another member. The library opens the stream again by itself when a direct connection
-// comes, because identify then reports the peer anew.
-type gatedHost struct {
-	host.Host
-	id    peer.ID // which the library asks for several times with each message
-	guard *guard
-}
-
-// ID returns the host's peer ID.
-func (h *gatedHost) ID() peer.ID { return h.id }
-
-// NewStream opens a stream if the gate lets it.
-func (h *gatedHost) NewStream(ctx context.Context, p peer.ID, protos ...protocol.ID) (network.Stream, error) {
-	if !h.guard.admit(p) || !h.guard.overCircuit(p) && !Direct(h.Host, p) {
-		return nil, errDropped
-	}
-	return h.Host.NewStream(ctx, p, protos...)
-}
-
-// SetStreamHandler registers a handler behind the gate.
-func (h *gatedHost) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
-	h.Host.SetStreamHandler(id, func(s network.Stream) {
-		p := s.Conn().RemotePeer()
-		if !h.guard.admit(p) || !h.guard.overCircuit(p) && IsCircuit(s.Conn().RemoteMultiaddr()) {
-			h.guard.drops.add(DropStream, 1)
-			_ = s.Reset()
-			return
-		}
-		handle(s)
-	})
-}
