@@ -27,7 +27,7 @@ const (
 const (
 	sendQueueMessages = 4096
 	sendQueueBytes    = 8 << 20
-	readBuffer        = 1 << 10
+	readBuffer        = 1 << 7 // the length of a message and most small ones; every idle connection has one
 	writeTimeout      = 30 * time.Second
 	writeBytes        = 64 << 10 // of one Write, which a line of 64 kbit/s takes in 8 s
 	keptBuffer        = 64 << 10 // of a send queue, between bursts

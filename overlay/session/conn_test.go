@@ -266,7 +266,7 @@ func TestNonceCache(t *testing.T) {
 	use(p, 0, base.Add(2*MaxSkew), ErrReplay)
 	use(p, 0, base.Add(-time.Hour), ErrReplay) // a clock that jumped back
 	use(p, noncesPerPeer, base.Add(nonceMemory+time.Second), nil)
-	if n := len(c.peers[p].order); n != 1 {
+	if n := len(c.peers[p]); n != 1 {
 		t.Errorf("%d nonces are remembered, want 1", n)
 	}
 	use(peer.ID("r"), 0, base.Add(time.Hour), nil)

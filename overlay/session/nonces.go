@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -22,13 +23,11 @@ const nonceMemory = 2*MaxSkew + time.Second
 // and peer have been checked, so that strangers cannot fill it.
 type NonceCache struct {
 	mu    sync.Mutex // guards peers
-	peers map[peer.ID]*peerNonces
+	peers map[peer.ID]rememberedNonces
 }
 
-type peerNonces struct {
-	seen  map[wire.Nonce]struct{}
-	order []seenNonce // oldest first
-}
+// rememberedNonces are one peer's, the oldest first: mostly one, for which a map would cost more than it saves.
+type rememberedNonces []seenNonce
 
 type seenNonce struct {
 	nonce wire.Nonce
@@ -36,27 +35,25 @@ type seenNonce struct {
 }
 
 // NewNonceCache returns an empty cache.
-func NewNonceCache() *NonceCache { return &NonceCache{peers: make(map[peer.ID]*peerNonces)} }
+func NewNonceCache() *NonceCache { return &NonceCache{peers: make(map[peer.ID]rememberedNonces)} }
 
 // Use remembers a nonce. It returns ErrReplay if it is there already, ErrTooMany if the peer has too many.
 func (c *NonceCache) Use(p peer.ID, n wire.Nonce, now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := c.peers[p]
-	if known == nil {
+	known, ok := c.peers[p]
+	if !ok {
 		c.sweep(now)
-		known = &peerNonces{seen: make(map[wire.Nonce]struct{})}
-		c.peers[p] = known
 	}
-	known.forget(now)
-	if _, ok := known.seen[n]; ok {
+	known = known.forget(now)
+	c.peers[p] = known
+	if slices.ContainsFunc(known, func(s seenNonce) bool { return s.nonce == n }) {
 		return ErrReplay
 	}
-	if len(known.order) >= noncesPerPeer {
+	if len(known) >= noncesPerPeer {
 		return ErrTooMany
 	}
-	known.seen[n] = struct{}{}
-	known.order = append(known.order, seenNonce{n, now.Add(nonceMemory)})
+	c.peers[p] = append(known, seenNonce{n, now.Add(nonceMemory)})
 	return nil
 }
 
@@ -64,18 +61,16 @@ func (c *NonceCache) Use(p peer.ID, n wire.Nonce, now time.Time) error {
 // many there are.
 func (c *NonceCache) sweep(now time.Time) {
 	for p, known := range c.peers {
-		if known.forget(now); len(known.order) == 0 {
+		if c.peers[p] = known.forget(now); len(c.peers[p]) == 0 {
 			delete(c.peers, p)
 		}
 	}
 }
 
 // forget drops what is too old. With a clock that jumped back, what was remembered before stays longer, never shorter.
-func (k *peerNonces) forget(now time.Time) {
-	i := 0
-	for i < len(k.order) && now.After(k.order[i].until) {
-		delete(k.seen, k.order[i].nonce)
-		i++
+func (r rememberedNonces) forget(now time.Time) rememberedNonces {
+	for len(r) > 0 && now.After(r[0].until) {
+		r = r[1:]
 	}
-	k.order = k.order[i:]
+	return r
 }
