@@ -27,8 +27,11 @@ func (m meeting) InterceptPeerDial(peer.ID) bool {
 	m.Wait()
 	return true
 }
+
 func (meeting) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
-func (meeting) InterceptAccept(network.ConnMultiaddrs) bool  { return true }
+
+func (meeting) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+
 func (meeting) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool { return true }
 
 func (meeting) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }

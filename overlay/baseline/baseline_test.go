@@ -169,7 +169,7 @@ func TestSignersRefuseWhatIsNotSigned(t *testing.T) {
 	}
 }
 
-func TestKeepersKeep(t *testing.T) {
+func TestJournalsKeep(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	star, err := baseline.NewStar(ctx, 2)
@@ -177,17 +177,19 @@ func TestKeepersKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	keepers, err := star.Keepers(dir, time.Millisecond)
+	journals, err := star.Journals(dir, 0, time.Millisecond)
 	if err != nil {
 		t.Fatal(err, star.Close())
 	}
 	for _, text := range []string{"first", "second"} {
-		if err := keepers[0].Publish(ctx, []byte(text)); err != nil {
+		if err := star.Members[0].Publish(ctx, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := keepers[1].Receive(ctx); err != nil || string(got) != text {
+		got, err := star.Members[1].Receive(ctx)
+		if err != nil || string(got) != text {
 			t.Fatalf("got %q, %v", got, err)
 		}
+		journals[1].Note(got)
 	}
 	count := func(name string) int {
 		got, err := os.ReadFile(filepath.Join(dir, name))

@@ -9,8 +9,7 @@
 //   - [RSARound]: the RSA operations of an all-to-all share round alone, for key agreement;
 //   - [Star]: raw gossipsub, unsigned, around one hub over TCP, for latency, throughput and memory;
 //   - [Signer]: the same with a signature on every message, for what signing and verifying add to a latency;
-//   - [Keeper]: the same with every message on the disk of the hub and of each receiver, which is the least that is left
-//     to do for whoever signs and forgets nothing;
+//   - [Journal]: its messages on the disk of the hub and of each receiver, for what it adds to forget nothing;
 //   - [Latencies], [Interleave] and [PerSecond]: what the benchmarks need to compare two sides fairly.
 //
 // Nothing here is safe to build on: Cipher uses one key for ever, Star admits everybody. Only

@@ -2,7 +2,6 @@ package baseline
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -57,20 +56,9 @@ func (j *Journal) Close() error {
 	return errors.Join(<-j.done, j.log.Close())
 }
 
-// Keeper is a signer that also keeps what it receives: the least that a member and a relay node have to do which sign,
-// verify and forget nothing, without encrypting, ordering or acknowledging anything.
-type Keeper struct {
-	*Signer
-	journal *Journal
-}
-
-// Keepers returns the members of a star as signers whose messages are durable, in files in a folder: with the hub at once,
-// with each receiver after the given time. The Journals are closed with the star.
-func (s *Star) Keepers(dir string, gather time.Duration) ([]*Keeper, error) {
-	signers, err := s.Signers()
-	if err != nil {
-		return nil, err
-	}
+// Journals makes what the members of a star publish durable, in files in a folder: with the hub, and with each member what is
+// noted in its Journal, each within its time. It returns the members' Journals; they are closed with the star.
+func (s *Star) Journals(dir string, hubs, members time.Duration) ([]*Journal, error) {
 	open := func(name string, gather time.Duration) (*Journal, error) {
 		j, err := OpenJournal(filepath.Join(dir, name), gather)
 		if err == nil {
@@ -78,28 +66,18 @@ func (s *Star) Keepers(dir string, gather time.Duration) ([]*Keeper, error) {
 		}
 		return j, err
 	}
-	hub, err := open("hub", 0)
+	hub, err := open("hub", hubs)
 	if err != nil {
 		return nil, err
 	}
 	s.Hub.journal.Store(hub)
-	var all []*Keeper
-	for i, signer := range signers {
-		j, err := open(fmt.Sprint(i), gather)
+	var all []*Journal
+	for i := range s.Members {
+		j, err := open(fmt.Sprint(i), members)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, &Keeper{signer, j})
+		all = append(all, j)
 	}
 	return all, nil
-}
-
-// Receive returns the data of the next message of another member, once its signature is verified and it is queued to be
-// kept.
-func (k *Keeper) Receive(ctx context.Context) ([]byte, error) {
-	data, err := k.Signer.Receive(ctx)
-	if err == nil {
-		k.journal.Note(data)
-	}
-	return data, err
 }

@@ -7,10 +7,10 @@
 // -benchtime 1x is enough. What is measured:
 //
 //   - BenchmarkLatency: from Send to the event at each other member, 3 and 24 members, p50, p90, p99 and the largest,
-//     beside raw gossipsub, raw gossipsub that signs and verifies, the same with the protocol's bytes, sealed and opened, and
-//     the signing one with every message on disk, all of them at once and in turns of two seconds; ± is the standard error of
-//     the mean of the turns' ratios; where the machine's processors may be watched (root, Linux), once more without the texts
-//     that met a slow one;
+//     beside raw gossipsub, raw gossipsub that signs and verifies, and as the floor what signs, seals and keeps every message
+//     on disk and does nothing else, all of them at once and in turns of two seconds; ± is the standard error of the mean of
+//     the turns' ratios; where the machine's processors may be watched (root, Linux), once more without the texts that met a
+//     slow one;
 //   - BenchmarkHub: the same with 20 messages a second for half a minute, 24 and 100 members, none over half a second;
 //   - BenchmarkThroughput: texts sent as fast as possible by 3 members at once, none lost;
 //   - BenchmarkColdStart: three processes from start to Kabc, against three of the program in minimal;
@@ -20,6 +20,6 @@
 // to back, every message arrives once and in its sender's order.
 //
 // The parts (frames, key agreement, mailbox) are measured beside their code. What they are all measured against stands in
-// overlay/baseline, but for the side that seals, which needs the frames. Nothing imports this package, and it has no code
+// overlay/baseline, but for the floor, which needs the frames. Nothing imports this package, and it has no code
 // outside its tests apart from the minimal program.
 package bench

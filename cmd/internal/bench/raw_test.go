@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"testing"
-	"time"
 
 	"conclave/overlay/baseline"
 )
@@ -48,15 +47,10 @@ func (r *raw) receive(ctx context.Context, member int) (string, error) {
 	return string(data), err
 }
 
-// signed is the baseline with more work on every message, as a chat: signers or keepers.
-type signed[M signer] struct {
+// signed is the baseline with a signature on every message, as a chat.
+type signed struct {
 	*raw
-	members []M
-}
-
-type signer interface {
-	Publish(ctx context.Context, data []byte) error
-	Receive(ctx context.Context) ([]byte, error)
+	members []*baseline.Signer
 }
 
 func newSigned(b testing.TB, members int) chat {
@@ -65,24 +59,14 @@ func newSigned(b testing.TB, members int) chat {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return signed[*baseline.Signer]{r, signers}
+	return &signed{r, signers}
 }
 
-// newKept is newSigned with every message on disk: within 50 ms, as Conclave's members do it.
-func newKept(b testing.TB, members int) chat {
-	r := newRaw(b, members)
-	keepers, err := r.star.Keepers(b.TempDir(), 50*time.Millisecond)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return signed[*baseline.Keeper]{r, keepers}
-}
-
-func (s signed[M]) send(ctx context.Context, from int, text string) error {
+func (s *signed) send(ctx context.Context, from int, text string) error {
 	return s.members[from].Publish(ctx, []byte(text))
 }
 
-func (s signed[M]) receive(ctx context.Context, member int) (string, error) {
+func (s *signed) receive(ctx context.Context, member int) (string, error) {
 	data, err := s.members[member].Receive(ctx)
 	return string(data), err
 }
