@@ -62,7 +62,7 @@ func (f *fetcher) ask(l *lane, now time.Time) {
 	sources := f.sources(l)
 	if len(sources) == 0 || !sources[l.tries%len(sources)].ask(&m) {
 		// Alone one waits. Others who are there and cannot be asked may send what is missing by themselves.
-		if len(f.e.n.topic.Peers()) == 0 {
+		if !f.e.n.topic.Reaches() {
 			l.vain = time.Time{}
 		} else if l.inVain() >= f.e.cfg.Timing.GapGiveUp {
 			f.giveUp(l)

@@ -357,15 +357,14 @@ func (in *inbound) content(l *lane, c frame.Content, late bool) {
 	switch c.Type {
 	case frame.ContentText:
 		s := state.Shown{Sender: l.member.Role, ID: c.ID}
-		in.acks.add(e, s)
-		if !in.remember(s) {
-			return
+		if in.remember(s) {
+			e.publish(Message{
+				At: e.at(), From: l.member.Role, ID: c.ID, Text: c.Text(), Sent: c.Sent, Epoch: l.chat.about.Number, Late: late,
+			})
+			e.yield()
+			e.ledger.change().Show(s)
 		}
-		e.ledger.change().Show(s)
-		e.publish(Message{
-			At: e.at(), From: l.member.Role, ID: c.ID, Text: c.Text(), Sent: c.Sent, Epoch: l.chat.about.Number, Late: late,
-		})
-		e.yield()
+		in.acks.add(e, s)
 	case frame.ContentAck:
 		e.outbox.delivered(l.member.Role, l.chat.frames.Self(), c.Acks())
 	case frame.ContentBehind:

@@ -123,17 +123,23 @@ func (o *outbox) queued(id wire.MessageID) {
 	}
 }
 
-// collect takes what Send left.
-func (o *outbox) collect() {
-	for _, m := range o.e.n.in.take() {
+// collect takes what Send left, has f do what may be done with it at once, and has it written to disk.
+func (o *outbox) collect(f func()) {
+	fresh := o.e.n.in.take()
+	for _, m := range fresh {
 		o.accept(m)
+	}
+	f()
+	for _, m := range fresh {
 		o.e.ledger.queue(m, func() { o.queued(m.ID) })
 	}
 }
 
 // settle takes what Send left, and seals and publishes what may go.
-func (o *outbox) settle() {
-	o.collect()
+func (o *outbox) settle() { o.collect(o.send) }
+
+// send seals and publishes what may go.
+func (o *outbox) send() {
 	o.more = false
 	if len(o.flying)+len(o.queue)+len(o.urgent) == 0 {
 		return
@@ -157,7 +163,7 @@ func (o *outbox) ready() bool {
 	if time.Now().Before(o.after) && slices.ContainsFunc(o.flying, func(s *sealed) bool { return s.chat != ch }) {
 		return false
 	}
-	return len(o.e.n.topic.Peers()) > 0
+	return o.e.n.topic.Reaches()
 }
 
 // sealOne seals one batch of what waits and publishes it. It reports whether it did.

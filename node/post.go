@@ -73,7 +73,7 @@ func (p *post) settle() {
 // publish sends the waiting control messages in as few batches as they fit into. Those for absent members too go into
 // batches of their own, which are also left in the mailboxes.
 func (p *post) publish() {
-	if len(p.broadcasts) == 0 || !p.e.links.ready() && len(p.e.n.topic.Peers()) == 0 {
+	if len(p.broadcasts) == 0 || !p.e.links.ready() && !p.e.n.topic.Reaches() {
 		return
 	}
 	waiting := p.broadcasts
@@ -106,7 +106,7 @@ func (p *post) send(items [][]byte, absent bool) {
 		e.cfg.Log.Error("a control batch cannot be signed", "err", err)
 		return
 	}
-	if len(e.n.topic.Peers()) > 0 {
+	if e.n.topic.Reaches() {
 		if err := e.toTopic(data); err != nil {
 			e.cfg.Log.Debug("publishing a control batch", "err", err)
 		}

@@ -335,6 +335,9 @@ func (t *TopicHandle) Meshed(ctx context.Context, p peer.ID) error {
 	return t.peers.waitMesh(ctx, t.ctx, p)
 }
 
+// Reaches reports whether there is anybody in the topic to whom messages can be sent.
+func (t *TopicHandle) Reaches() bool { return t.peers.any() }
+
 // Peers returns the peers that are in the topic and can be sent to.
 func (t *TopicHandle) Peers() []peer.ID { return t.peers.list() }
 

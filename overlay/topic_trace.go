@@ -135,6 +135,12 @@ func (t *topicPeers) until(ctx, closed context.Context, ok func() bool) error {
 	}
 }
 
+func (t *topicPeers) any() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ready > 0
+}
+
 func (t *topicPeers) list() []peer.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()

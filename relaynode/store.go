@@ -85,7 +85,7 @@ func (m *member) store(ctx context.Context, msg *wire.Store) verdict {
 
 // publish hands stored batches to whoever is in the topic. Whoever is not will see them in the backlog's heads.
 func (n *Node) publish(ctx context.Context, entries []backlog.Entry) {
-	if len(n.topic.Peers()) == 0 {
+	if !n.topic.Reaches() {
 		return // Publish would wait for somebody
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
