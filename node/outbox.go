@@ -2,7 +2,6 @@ package node
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"iter"
 	"slices"
@@ -268,14 +267,7 @@ func (o *outbox) fly(s *sealed, data []byte) {
 }
 
 // toTopic publishes a batch.
-func (e *engine) toTopic(data []byte) error {
-	ctx, cancel := context.WithTimeout(e.ctx, publishTimeout)
-	defer cancel()
-	return e.n.topic.Publish(ctx, data)
-}
-
-// publishTimeout bounds the wait for a topic whose last peer has just left.
-const publishTimeout = 100 * time.Millisecond
+func (e *engine) toTopic(data []byte) error { return e.n.topic.PublishNow(e.ctx, data) }
 
 func (o *outbox) sealFailed(err error) {
 	switch {

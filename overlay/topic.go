@@ -81,6 +81,7 @@ func (c *TopicConfig) complete() error {
 type TopicHandle struct {
 	// Static after construction.
 	host   host.Host
+	id     peer.ID // of host
 	name   string
 	log    *slog.Logger
 	guard  *guard
@@ -114,7 +115,7 @@ func JoinTopic(ctx context.Context, h host.Host, cfg TopicConfig) (*TopicHandle,
 		return nil, err
 	}
 	t := &TopicHandle{
-		host: h, name: Topic(cfg.Group), log: cfg.Log, drops: newDrops(), peers: newTopicPeers(),
+		host: h, id: h.ID(), name: Topic(cfg.Group), log: cfg.Log, drops: newDrops(), peers: newTopicPeers(),
 		subscribed: make(chan struct{}), protos: protocols(cfg.Defences), give: cfg.Deliver,
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
@@ -132,7 +133,7 @@ func (t *TopicHandle) join(cfg TopicConfig) error {
 	t.guard = newGuard(t.host, t.name, cfg, t.drops)
 	var h host.Host = t.host
 	if !cfg.Defences.NoStreamGate {
-		h = &gatedHost{Host: t.host, id: t.host.ID(), guard: t.guard, ctx: t.ctx, hello: t.hello}
+		h = &gatedHost{Host: t.host, id: t.id, guard: t.guard, ctx: t.ctx, hello: t.hello}
 	}
 	ps, err := pubsub.NewGossipSub(t.ctx, h, t.options(cfg)...)
 	if err != nil {
@@ -272,7 +273,7 @@ func (t *TopicHandle) hello() []byte {
 // Receive. Taking it off here saves two goroutines' turns, which cost more than all else that is done with a message.
 func (t *TopicHandle) deliver(m *pubsub.Message) bool {
 	read := t.guard.accepted(m)
-	if m.ReceivedFrom == t.host.ID() {
+	if m.ReceivedFrom == t.id {
 		return false
 	}
 	if t.give == nil {
@@ -288,10 +289,27 @@ func (t *TopicHandle) deliver(m *pubsub.Message) bool {
 // Publish hands a batch to the topic. It waits until there is somebody to hand it to, because what is published
 // before is lost; a second Publish of the same bytes within two minutes does nothing.
 func (t *TopicHandle) Publish(ctx context.Context, data []byte) error {
+	return t.publish(ctx, data, func() error { return t.Ready(ctx) })
+}
+
+// ErrNobody is returned by PublishNow.
+var ErrNobody = errors.New("there is nobody in the topic")
+
+// PublishNow is Publish for somebody who has another way than to wait: it returns ErrNobody when there is nobody.
+func (t *TopicHandle) PublishNow(ctx context.Context, data []byte) error {
+	return t.publish(ctx, data, func() error {
+		if !t.Reaches() {
+			return ErrNobody
+		}
+		return nil
+	})
+}
+
+func (t *TopicHandle) publish(ctx context.Context, data []byte, ready func() error) error {
 	if len(data) == 0 || len(data) > wire.MaxBatch {
 		return fmt.Errorf("publishing %d bytes: %w", len(data), wire.ErrBatch)
 	}
-	if err := t.Ready(ctx); err != nil {
+	if err := ready(); err != nil {
 		return fmt.Errorf("publishing: %w", err)
 	}
 	if err := t.topic.Publish(ctx, data); err != nil {

@@ -331,3 +331,28 @@ func TestNoTopicOverCircuits(t *testing.T) {
 		t.Error("control: without the gate no message went over the circuit, so the test shows nothing")
 	}
 }
+
+func TestPublishNow(t *testing.T) {
+	t.Parallel()
+	a, b := newHost(t), newHost(t)
+	set := func(c *TopicConfig) { c.Admit = everyone(a, b) }
+	atA, atB := join(t, a, set), join(t, b, set)
+	if err := atA.PublishNow(t.Context(), []byte("alone")); !errors.Is(err, ErrNobody) {
+		t.Errorf("alone: %v", err)
+	}
+	connect(t, a, b)
+	for _, topic := range []*TopicHandle{atA, atB} {
+		if err := topic.Ready(deadline(t, 5*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := atB.Meshed(deadline(t, 5*time.Second), a.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if err := atA.PublishNow(t.Context(), []byte("to B")); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := atB.Receive(deadline(t, 5*time.Second)); err != nil || string(m.Data) != "to B" {
+		t.Errorf("B receives %q, %v", m.Data, err)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"conclave/overlay/batch"
 	"conclave/overlay/wire"
@@ -85,21 +84,13 @@ func (m *member) store(ctx context.Context, msg *wire.Store) verdict {
 
 // publish hands stored batches to whoever is in the topic. Whoever is not will see them in the backlog's heads.
 func (n *Node) publish(ctx context.Context, entries []backlog.Entry) {
-	if !n.topic.Reaches() {
-		return // Publish would wait for somebody
-	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
 	for _, e := range entries {
-		if err := n.topic.Publish(ctx, e.Data); err != nil {
+		if err := n.topic.PublishNow(ctx, e.Data); err != nil {
 			n.log.Debug("publishing a stored batch", "err", err)
 			return
 		}
 	}
 }
-
-// publishTimeout bounds the wait for a topic whose last peer has just left.
-const publishTimeout = time.Second
 
 // append makes batches durable in the backlog. way is how they came.
 func (n *Node) append(ctx context.Context, entries []backlog.Entry, way string) error {
