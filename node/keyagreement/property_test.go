@@ -24,7 +24,7 @@ func scheduleCount() uint64 {
 	case *simCount != 0:
 		return *simCount
 	case raceEnabled || testing.Short():
-		return 2000
+		return 1000
 	}
 	return 20_000
 }
