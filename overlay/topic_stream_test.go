@@ -19,12 +19,15 @@ import (
 	msmux "github.com/multiformats/go-multistream"
 )
 
-// meeting lets a host dial when another one does, too: then neither finds a connection that is there already.
-type meeting struct{ *sync.WaitGroup }
+// meeting lets a host begin its first dial when another one does, too: then neither finds a connection that is there already.
+type meeting struct {
+	both *sync.WaitGroup
+	came *sync.Once
+}
 
 func (m meeting) InterceptPeerDial(peer.ID) bool {
-	m.Done()
-	m.Wait()
+	m.came.Do(m.both.Done)
+	m.both.Wait()
 	return true
 }
 
@@ -60,6 +63,7 @@ func (d dialler) NewStream(ctx context.Context, p peer.ID, protos ...protocol.ID
 	}
 	chosen, err := msmux.SelectOneOf(protos, s)
 	if err != nil {
+		_ = s.Reset()
 		return nil, err
 	}
 	return s, s.SetProtocol(chosen)
@@ -70,7 +74,7 @@ func crossed(t *testing.T) (a, b host.Host) {
 	t.Helper()
 	var both sync.WaitGroup
 	both.Add(2)
-	gated := func(c *HostConfig) { c.Gater = meeting{&both} }
+	gated := func(c *HostConfig) { c.Gater = meeting{&both, new(sync.Once)} }
 	a, b = newHost(t, listening(loopbackQUIC), gated), newHost(t, listening(loopbackTCP), gated)
 	var dials sync.WaitGroup
 	dials.Go(func() { connect(t, a, b) })
