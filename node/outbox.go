@@ -122,20 +122,28 @@ func (o *outbox) queued(id wire.MessageID) {
 	}
 }
 
-// collect takes what Send left, has f do what may be done with it at once, and has it written to disk.
-func (o *outbox) collect(f func()) {
+// collect takes what Send left and returns it, to be entered.
+func (o *outbox) collect() []state.Outgoing {
 	fresh := o.e.n.in.take()
 	for _, m := range fresh {
 		o.accept(m)
 	}
-	f()
+	return fresh
+}
+
+// enter has messages written to disk.
+func (o *outbox) enter(fresh []state.Outgoing) {
 	for _, m := range fresh {
 		o.e.ledger.queue(m, func() { o.queued(m.ID) })
 	}
 }
 
-// settle takes what Send left, and seals and publishes what may go.
-func (o *outbox) settle() { o.collect(o.send) }
+// settle takes what Send left, seals and publishes what may go, and then enters what is new.
+func (o *outbox) settle() {
+	fresh := o.collect()
+	o.send()
+	o.enter(fresh)
+}
 
 // send seals and publishes what may go.
 func (o *outbox) send() {

@@ -106,10 +106,8 @@ func (p *post) send(items [][]byte, absent bool) {
 		e.cfg.Log.Error("a control batch cannot be signed", "err", err)
 		return
 	}
-	if e.n.topic.Reaches() {
-		if err := e.toTopic(data); err != nil {
-			e.cfg.Log.Debug("publishing a control batch", "err", err)
-		}
+	if err := e.toTopic(data); err != nil {
+		e.cfg.Log.Debug("publishing a control batch", "err", err)
 	}
 	if !absent {
 		return

@@ -42,7 +42,7 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	n.engine.loop(ctx)
 	n.in.close()
-	n.engine.outbox.collect(func() {}) // what Send took in the last moment is sent after the next start
+	n.engine.outbox.enter(n.engine.outbox.collect()) // what Send took in the last moment is sent after the next start
 	cancel()
 	n.relays.close()
 	group.Wait()

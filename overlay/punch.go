@@ -22,7 +22,6 @@ import (
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
-	msmux "github.com/multiformats/go-multistream"
 )
 
 // Punch is one step on the way to a direct connection, as the library's hole punching tells it. Both sides get them.
@@ -158,10 +157,7 @@ func probe(ctx context.Context, t transport.Transport, a ma.Multiaddr, p peer.ID
 		return nil, err
 	}
 	defer s.Reset()
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = s.SetDeadline(deadline)
-	}
-	if err := msmux.SelectProtoOrFail(identify.ID, s); err != nil {
+	if err := negotiate(ctx, s, identify.ID); err != nil {
 		return nil, err
 	}
 	var m identifypb.Identify

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	msmux "github.com/multiformats/go-multistream"
 )
 
 // OpenError is returned when a peer cannot be reached or does not open a stream. It carries the cause.
@@ -74,6 +75,17 @@ func OpenStream(ctx context.Context, h host.Host, p peer.ID, proto protocol.ID) 
 		return nil, openError(ctx, p, string(proto), err)
 	}
 	return s, nil
+}
+
+// negotiate agrees on the protocol of a stream that was opened on a connection and not by the host, and gives it the deadline
+// of ctx, if there is one.
+func negotiate(ctx context.Context, s network.MuxedStream, proto protocol.ID) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := s.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	return msmux.SelectProtoOrFail(proto, s)
 }
 
 // StreamLimits bounds the handler of one protocol.

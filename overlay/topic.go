@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -255,18 +254,13 @@ func (t *TopicHandle) subscribe() {
 	})
 }
 
-// hello returns the first RPC on a topic stream, as pubsub would write it: the subscription, if there is one. It may come
-// twice.
-func (t *TopicHandle) hello() []byte {
-	if !t.announced.Load() {
-		return nil
+// hello returns the first RPC on a topic stream: the subscription, if there is one. It may come twice.
+func (t *TopicHandle) hello() *pb.RPC {
+	rpc := new(pb.RPC)
+	if t.announced.Load() {
+		rpc.Subscriptions = []*pb.RPC_SubOpts{{Topicid: &t.name, Subscribe: proto.Bool(true)}}
 	}
-	rpc := &pb.RPC{Subscriptions: []*pb.RPC_SubOpts{{Topicid: &t.name, Subscribe: proto.Bool(true)}}}
-	b, err := proto.Marshal(rpc)
-	if err != nil {
-		panic(err) // two fields that are always valid
-	}
-	return append(binary.AppendUvarint(nil, uint64(len(b))), b...)
+	return rpc
 }
 
 // deliver sees every message that the library accepted, on its event loop, and says whether it goes to whoever calls

@@ -11,6 +11,7 @@ import (
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/time/rate"
 )
@@ -74,6 +75,12 @@ func newGuard(h host.Host, topic string, cfg TopicConfig, d *drops) *guard {
 
 // overCircuit says whether topic traffic with that peer may run over a circuit.
 func (g *guard) overCircuit(p peer.ID) bool { return g.hub || g.relays(p) }
+
+// lets says whether topic traffic may use a connection.
+func (g *guard) lets(c network.Conn) bool {
+	p := c.RemotePeer()
+	return g.admit(p) && (g.overCircuit(p) || !IsCircuit(c.RemoteMultiaddr()))
+}
 
 // inspect sees every RPC before the library does. It drops whole what an honest peer would not send, and takes out the
 // messages that are not valid: so they never become known to the library, whose own validators run behind a queue, on

@@ -6,11 +6,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	msmux "github.com/multiformats/go-multistream"
+	"github.com/libp2p/go-msgio/pbio"
 	"golang.org/x/time/rate"
 )
 
@@ -30,7 +31,7 @@ type gatedHost struct {
 	id    peer.ID // which the library asks for several times with each message
 	guard *guard
 	ctx   context.Context // ends with the topic
-	hello func() []byte   // the RPC that says what this node is subscribed to; none if to nothing
+	hello func() *pb.RPC  // says what this node is subscribed to
 }
 
 // ID returns the host's peer ID.
@@ -58,12 +59,8 @@ func (n *gatedNetwork) Connectedness(p peer.ID) network.Connectedness {
 
 // conn returns a connection that topic traffic with that peer may use, but not that one. It is nil if there is none.
 func (h *gatedHost) conn(p peer.ID, not network.Conn) network.Conn {
-	if !h.guard.admit(p) {
-		return nil
-	}
-	anywhere := h.guard.overCircuit(p)
 	for _, c := range h.Host.Network().ConnsToPeer(p) {
-		if c != not && !c.IsClosed() && (anywhere || !IsCircuit(c.RemoteMultiaddr())) {
+		if c != not && !c.IsClosed() && h.guard.lets(c) {
 			return c
 		}
 	}
@@ -88,8 +85,7 @@ func (h *gatedHost) NewStream(ctx context.Context, p peer.ID, protos ...protocol
 // SetStreamHandler registers a handler behind the gate.
 func (h *gatedHost) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
 	h.Host.SetStreamHandler(id, func(s network.Stream) {
-		p := s.Conn().RemotePeer()
-		if !h.guard.admit(p) || !h.guard.overCircuit(p) && IsCircuit(s.Conn().RemoteMultiaddr()) {
+		if !h.guard.lets(s.Conn()) {
 			h.guard.drops.add(DropStream, 1)
 			_ = s.Reset()
 			return
@@ -121,21 +117,16 @@ func (s *movingStream) at() network.Stream {
 }
 
 // Read waits until the stream ends for good: nobody writes to this side of it.
-func (s *movingStream) Read(p []byte) (int, error) {
-	for {
-		at := s.at()
-		n, err := at.Read(p)
-		if err == nil || !s.move(at) {
-			return n, err
-		}
-	}
-}
+func (s *movingStream) Read(p []byte) (int, error) { return s.try(network.Stream.Read, p) }
 
 // Write writes one RPC, whole, to one connection.
-func (s *movingStream) Write(p []byte) (int, error) {
+func (s *movingStream) Write(p []byte) (int, error) { return s.try(network.Stream.Write, p) }
+
+// try reads or writes on the stream as it is, again after each move.
+func (s *movingStream) try(do func(network.Stream, []byte) (int, error), p []byte) (int, error) {
 	for {
 		at := s.at()
-		n, err := at.Write(p)
+		n, err := do(at, p)
 		if err == nil || !s.move(at) {
 			return n, err
 		}
@@ -181,25 +172,24 @@ func (s *movingStream) greet(c network.Conn) (network.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	until, _ := ctx.Deadline()
-	err = next.SetDeadline(until)
-	if err == nil {
-		err = next.SetProtocol(s.Protocol())
-	}
-	if err == nil {
-		err = msmux.SelectProtoOrFail(s.Protocol(), next)
-	}
-	if err == nil {
-		_, err = next.Write(s.host.hello())
-	}
-	if err == nil {
-		err = next.SetReadDeadline(time.Time{}) // pubsub reads until the end, and sets a deadline before it writes
-	}
-	if err != nil {
+	if err := s.introduce(ctx, next); err != nil {
 		_ = next.Reset()
 		return nil, err
 	}
 	return next, nil
+}
+
+func (s *movingStream) introduce(ctx context.Context, next network.Stream) error {
+	if err := next.SetProtocol(s.Protocol()); err != nil {
+		return err
+	}
+	if err := negotiate(ctx, next, s.Protocol()); err != nil {
+		return err
+	}
+	if err := pbio.NewDelimitedWriter(next).WriteMsg(s.host.hello()); err != nil {
+		return err
+	}
+	return next.SetReadDeadline(time.Time{}) // pubsub reads until the end, and sets a deadline before it writes
 }
 
 // Close ends the stream.

@@ -135,6 +135,7 @@ func (t *topicPeers) until(ctx, closed context.Context, ok func() bool) error {
 	}
 }
 
+// any reports whether there is somebody to send to.
 func (t *topicPeers) any() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
