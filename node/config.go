@@ -84,7 +84,7 @@ type faults struct {
 type Timing struct {
 	StoreAfter    time.Duration // a batch without acknowledgement goes over the session stream; 2 s
 	QueueCommit   time.Duration // a message is on disk here after that, unless a relay node has it; of a burst, 25 times that; 10 ms
-	WindowCommit  time.Duration // longest wait before replay windows are on disk; 50 ms
+	WindowCommit  time.Duration // longest wait before replay windows are on disk, while messages come without a pause; 50 ms
 	AckBase       time.Duration // acknowledgements gather for once to twice that before they go alone; 150 ms
 	AckPerMember  time.Duration // the same for each member of the roster, where that is more; 40 ms
 	GapGrace      time.Duration // how long a gap may fill by itself before a fetch; 30 ms

@@ -282,6 +282,6 @@ func (e *engine) messageID() (id wire.MessageID, err error) {
 // dirty says that a frame session changed: its window is to be on disk soon.
 func (e *engine) dirty(s *frame.Session) {
 	if s.Dirty() {
-		e.ledger.within(e.cfg.Timing.WindowCommit)
+		e.ledger.soon()
 	}
 }

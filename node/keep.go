@@ -102,7 +102,7 @@ func (k *keeper) received(b wire.Batch, stored bool) {
 func (k *keeper) write(seq int64) {
 	if entry, news := k.shelf.SetKept(seq); news {
 		k.e.ledger.change().Shelve(state.Shelved{Seq: seq, Data: entry.Data, At: k.e.cfg.Now(), Stored: entry.Stored})
-		k.e.ledger.within(k.e.cfg.Timing.WindowCommit)
+		k.e.ledger.soon()
 	}
 }
 
@@ -111,7 +111,7 @@ func (k *keeper) dropped(gone []shelf.Entry) {
 	for _, entry := range gone {
 		if entry.Kept {
 			k.e.ledger.change().Unshelve(entry.Seq)
-			k.e.ledger.within(k.e.cfg.Timing.WindowCommit)
+			k.e.ledger.soon()
 		}
 		if s := k.own[entry.Seq]; s != nil && s.aside {
 			delete(k.e.outbox.byID, s.id)
@@ -185,7 +185,7 @@ func (k *keeper) stored(id wire.BatchID) {
 	}
 	if entry, news := k.shelf.SetStored(seq); news && entry.Kept {
 		k.e.ledger.change().ShelfStored(seq)
-		k.e.ledger.within(k.e.cfg.Timing.WindowCommit)
+		k.e.ledger.soon()
 	}
 	delete(k.own, seq)
 	if delete(k.bringing, id); brought && len(k.bringing) == 0 {

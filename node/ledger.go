@@ -30,7 +30,8 @@ type ledger struct {
 	jobs  chan *entry
 
 	next *entry    // gathering
-	due  time.Time // when next is to be committed; zero: there is nothing to do
+	due  time.Time // when next is to be committed at the latest; zero: there is nothing to do
+	idle time.Time // when it is to be committed if nothing more comes; zero: no sooner
 
 	held   map[int64]outgoing // messages that a relay node may store before they are written, by their place
 	since  time.Time          // when the first of them came
@@ -64,11 +65,19 @@ func newLedger(e *engine, store *state.Store) *ledger {
 
 func newEntry() *entry { return &entry{change: &state.Change{}} }
 
-// change returns what gathers; whoever writes into it calls within or then.
+// change returns what gathers; whoever writes into it calls within, soon or then.
 func (l *ledger) change() *state.Change { return l.next.change }
 
 // within has what gathers committed after d at the latest.
 func (l *ledger) within(d time.Duration) { l.due = sooner(l.due, time.Now().Add(d)) }
+
+// soon has what gathers committed once nothing more has come for gather, and after WindowCommit at the latest. Messages mostly
+// come one at a time: their commit is over before the next one, which it would hold up on a busy machine.
+func (l *ledger) soon() {
+	now := time.Now()
+	l.due = sooner(l.due, now.Add(l.e.cfg.Timing.WindowCommit))
+	l.idle = now.Add(gather)
+}
 
 // then performs f once everything gathered so far is on disk, as soon as possible.
 func (l *ledger) then(f func()) {
@@ -93,7 +102,7 @@ func (l *ledger) done(seq int64) {
 		return
 	}
 	l.change().Done(seq)
-	l.within(l.e.cfg.Timing.WindowCommit)
+	l.soon()
 }
 
 // overdue returns when the messages that are held back have to be written.
@@ -124,7 +133,7 @@ func (l *ledger) deadline() time.Time {
 	if l.flying {
 		return time.Time{}
 	}
-	return sooner(l.due, l.overdue())
+	return sooner(sooner(l.due, l.idle), l.overdue())
 }
 
 // settle begins a commit if one is due and none is under way.
@@ -149,7 +158,7 @@ func (l *ledger) close() *entry {
 			entry.checkpoints = append(entry.checkpoints, sessionCheckpoint{c.frames, point})
 		}
 	}
-	l.next, l.due = newEntry(), time.Time{}
+	l.next, l.due, l.idle = newEntry(), time.Time{}, time.Time{}
 	return entry
 }
 

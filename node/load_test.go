@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"conclave/node/frame"
@@ -185,6 +186,37 @@ func TestQueueWaits(t *testing.T) {
 	if got := time.Until(l.deadline()); l.deadline().IsZero() || got > time.Minute {
 		t.Errorf("a message that is done is taken out after %v", got)
 	}
+}
+
+// TestCommitsWhenIdle has what messages bring committed in the first pause between them, and without a pause in time all the
+// same.
+func TestCommitsWhenIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const latest = 50 * time.Millisecond
+		l := newLedger(&engine{cfg: Config{Timing: Timing{WindowCommit: latest}}}, nil)
+		began := time.Now()
+		l.soon()
+		if got := time.Until(l.deadline()); got != gather {
+			t.Errorf("a commit is due %v after a message, want %v", got, gather)
+		}
+		for time.Since(began) < latest-time.Millisecond {
+			time.Sleep(time.Millisecond)
+			l.settle()
+			l.soon()
+		}
+		if len(l.jobs) > 0 {
+			t.Fatal("a commit began between messages that follow each other closely")
+		}
+		time.Sleep(time.Millisecond)
+		l.settle()
+		if len(l.jobs) == 0 {
+			t.Errorf("no commit began within %v", latest)
+		}
+		l.flying = false
+		if !l.deadline().IsZero() {
+			t.Error("a commit is wanted though nothing came since the last")
+		}
+	})
 }
 
 // TestOtherFrame tells a repeated frame from another at its place, for as long as it is remembered.

@@ -408,7 +408,7 @@ func (o *outbox) acknowledged(id wire.MessageID) {
 	e := o.e
 	e.ledger.done(p.Seq)
 	e.ledger.change().Show(state.Shown{Sender: e.self, ID: id})
-	e.ledger.within(e.cfg.Timing.WindowCommit)
+	e.ledger.soon()
 	e.n.in.done(1)
 }
 

@@ -117,7 +117,7 @@ func (m *marks) keep(role wire.Role, one mark) {
 	}
 	m.all[role] = one
 	m.e.ledger.change().Mark(markPrefix+string(role), value)
-	m.e.ledger.within(m.e.cfg.Timing.WindowCommit)
+	m.e.ledger.soon()
 }
 
 // list returns the present codes and what is remembered of each.

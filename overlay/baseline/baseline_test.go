@@ -177,7 +177,7 @@ func TestJournalsKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	journals, err := star.Journals(dir, 0, time.Millisecond)
+	journals, err := star.Journals(dir, time.Millisecond)
 	if err != nil {
 		t.Fatal(err, star.Close())
 	}

@@ -56,24 +56,25 @@ func (j *Journal) Close() error {
 	return errors.Join(<-j.done, j.log.Close())
 }
 
-// Journals makes what the members of a star publish durable, in files in a folder: with the hub, and with each member what is
-// noted in its Journal, each within its time. It returns the members' Journals; they are closed with the star.
-func (s *Star) Journals(dir string, hubs, members time.Duration) ([]*Journal, error) {
-	open := func(name string, gather time.Duration) (*Journal, error) {
+// Journals makes what the members of a star publish durable, in files in a folder, where records wait for others for the given
+// time: with the hub, and with each member what is noted in its Journal. It returns the members' Journals; they are closed with
+// the star.
+func (s *Star) Journals(dir string, gather time.Duration) ([]*Journal, error) {
+	open := func(name string) (*Journal, error) {
 		j, err := OpenJournal(filepath.Join(dir, name), gather)
 		if err == nil {
 			s.journals = append(s.journals, j)
 		}
 		return j, err
 	}
-	hub, err := open("hub", hubs)
+	hub, err := open("hub")
 	if err != nil {
 		return nil, err
 	}
 	s.Hub.journal.Store(hub)
 	var all []*Journal
 	for i := range s.Members {
-		j, err := open(fmt.Sprint(i), members)
+		j, err := open(fmt.Sprint(i))
 		if err != nil {
 			return nil, err
 		}
