@@ -13,7 +13,8 @@ import (
 const recentFrames = 64
 
 // hintGrace is how many times longer than a gap that a later frame shows, one waits that only a relay node tells of.
-// Arbitrary; with the 250 ms between two reports of a relay node, what was lost is here within half a second.
+// Arbitrary; with the 250 ms that a relay node waits before it tells, what was lost is here within half a second of the last
+// message.
 const hintGrace = 4
 
 // lane is one sender's frames in one session, waiting for their turn, and what is done about those that are missing.

@@ -95,7 +95,7 @@ type Limits struct {
 	Admission  time.Duration // a connection without roster entry or handshake is closed after; 10 s
 	Presence   time.Duration // shortest distance of two presence hints; 100 ms
 	Quiet      time.Duration // a member that said nothing for that long is not present; 8 s
-	Heads      time.Duration // shortest distance of two reports of the backlog's state; 250 ms
+	Heads      time.Duration // a report of the backlog's state waits for so long a pause, and four times as long at most; 250 ms
 	Send       time.Duration // a session whose queue stays full is closed after; 20 s
 	Sweep      time.Duration // distance of two searches for expired mail and batches; 1 min
 	MailWindow time.Duration // mail that is not acknowledged no longer holds back other mail after; 10 s

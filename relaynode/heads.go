@@ -3,7 +3,6 @@ package relaynode
 import (
 	"context"
 	"sync"
-	"time"
 
 	"conclave/overlay/wire"
 	"conclave/relaynode/backlog"
@@ -51,8 +50,13 @@ func (r *headReader) since(ctx context.Context, revision int64) ([]wire.Head, in
 	return last, to, nil
 }
 
-// pushHeads tells the members and the other relay nodes, at most every Limits.Heads, that the backlog changed. It waits before it tells, not
-// after: what has just been stored is on its way over the topic, and a member that is told too early fetches in vain.
+// headsPatience is how many times Limits.Heads a report waits at most while the backlog goes on changing. Arbitrary: in the midst
+// of a stream the next messages tell of most gaps, and each report is a message to everybody, which is in the way of those that
+// people wait for.
+const headsPatience = 4
+
+// pushHeads tells the members and the other relay nodes that the backlog changed, in the next pause. It waits before it tells,
+// not after: what has just been stored is on its way over the topic, and a member that is told too early fetches in vain.
 func (n *Node) pushHeads(ctx context.Context) error {
 	for {
 		select {
@@ -60,10 +64,8 @@ func (n *Node) pushHeads(ctx context.Context) error {
 			return nil
 		case <-n.headsBell:
 		}
-		select {
-		case <-ctx.Done():
+		if !calm(ctx, n.headsBell, n.cfg.Limits.Heads, headsPatience*n.cfg.Limits.Heads) {
 			return nil
-		case <-time.After(n.cfg.Limits.Heads):
 		}
 		for _, m := range n.table.all() {
 			m.news.set(newsHeads)

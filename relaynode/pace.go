@@ -42,3 +42,22 @@ func pace(ctx context.Context, b bell, every time.Duration, do func()) {
 		rest.Reset(every)
 	}
 }
+
+// calm returns once b has not rung for pause, and after latest even if it goes on ringing. It reports false when ctx ends first.
+func calm(ctx context.Context, b bell, pause, latest time.Duration) bool {
+	quiet, end := time.NewTimer(pause), time.NewTimer(latest)
+	defer quiet.Stop()
+	defer end.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-quiet.C:
+			return true
+		case <-end.C:
+			return true
+		case <-b:
+			quiet.Reset(pause)
+		}
+	}
+}

@@ -38,3 +38,40 @@ func TestPaceServesABurstTogether(t *testing.T) {
 		}
 	})
 }
+
+// TestCalm has a report wait for a pause between rings, but not for ever.
+func TestCalm(t *testing.T) {
+	const pause, latest = 250 * time.Millisecond, time.Second
+	for name, test := range map[string]struct {
+		rings int // one each 100 ms
+		want  time.Duration
+	}{
+		"no further ring":     {0, pause},
+		"a ring in between":   {1, 100*time.Millisecond + pause},
+		"some rings":          {5, 500*time.Millisecond + pause},
+		"no end of the rings": {1000, latest},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			b, began := newBell(), time.Now()
+			go func() {
+				for range test.rings {
+					select {
+					case <-time.After(100 * time.Millisecond):
+						b.ring()
+					case <-ctx.Done():
+						return
+					}
+				}
+			}()
+			if ok, took := calm(ctx, b, pause, latest), time.Since(began); !ok || took != test.want {
+				t.Errorf("%s: calm after %v (%v), want %v", name, took, ok, test.want)
+			}
+			cancel()
+			if calm(ctx, newBell(), time.Hour, time.Hour) {
+				t.Errorf("%s: calm though the context has ended", name)
+			}
+			synctest.Wait()
+		})
+	}
+}
