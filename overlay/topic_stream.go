@@ -2,7 +2,6 @@ package overlay
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -76,7 +75,7 @@ func (h *gatedHost) NewStream(ctx context.Context, p peer.ID, protos ...protocol
 			return nil, err
 		}
 		if s, err = h.Host.NewStream(ctx, p, protos...); err == nil {
-			return &movingStream{Stream: s, host: h}, nil
+			return &movingStream{Stream: s, host: h, moving: make(chan struct{}, 1)}, nil
 		}
 	}
 	return nil, err
@@ -104,7 +103,7 @@ type movingStream struct {
 
 	now    atomic.Pointer[network.Stream] // nil: the first
 	ended  atomic.Bool                    // by pubsub
-	moving sync.Mutex                     // held while the stream moves
+	moving chan struct{}                  // holds one token while the stream moves: the network is waited for meanwhile
 	moves  *rate.Limiter                  // guarded by moving; nil before the first move
 }
 
@@ -136,8 +135,12 @@ func (s *movingStream) try(do func(network.Stream, []byte) (int, error), p []byt
 // move has the stream go on over another connection than the one under the stream that has ended, and reports whether it
 // does.
 func (s *movingStream) move(from network.Stream) bool {
-	s.moving.Lock()
-	defer s.moving.Unlock()
+	select {
+	case s.moving <- struct{}{}:
+		defer func() { <-s.moving }()
+	case <-s.host.ctx.Done():
+		return false
+	}
 	if s.at() != from {
 		return true // it has moved already
 	}

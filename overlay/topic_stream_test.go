@@ -3,10 +3,13 @@ package overlay
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/control"
@@ -234,3 +237,31 @@ func TestDirectConnectionDuringRefusal(t *testing.T) {
 		t.Errorf("B is not in the topic: %v, %v", now, err)
 	}
 }
+
+// TestWriteDuringMove has a topic stream written to while it moves, which waits for the network: the writer waits too, as
+// anything waits for the network, and no longer than the topic lasts.
+func TestWriteDuringMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := &movingStream{Stream: endedStream{}, host: &gatedHost{ctx: ctx}, moving: make(chan struct{}, 1)}
+		s.moving <- struct{}{} // the reader moves it
+		written := make(chan error, 1)
+		go func() {
+			_, err := s.Write([]byte("an RPC"))
+			written <- err
+		}()
+		time.Sleep(time.Minute) // with a lock, which synctest does not count as waiting, this never ends
+		if len(written) > 0 {
+			t.Fatalf("a write did not wait for the move: %v", <-written)
+		}
+		cancel()
+		if err := <-written; !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("a write during a move when the topic ends: %v, want %v", err, io.ErrClosedPipe)
+		}
+	})
+}
+
+// endedStream is a stream whose connection has ended.
+type endedStream struct{ network.Stream }
+
+func (endedStream) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
