@@ -74,9 +74,8 @@ func (l *ledger) within(d time.Duration) { l.due = sooner(l.due, time.Now().Add(
 // soon has what gathers committed once nothing more has come for gather, and after WindowCommit at the latest. Messages mostly
 // come one at a time: their commit is over before the next one, which it would hold up on a busy machine.
 func (l *ledger) soon() {
-	now := time.Now()
-	l.due = sooner(l.due, now.Add(l.e.cfg.Timing.WindowCommit))
-	l.idle = now.Add(gather)
+	l.within(l.e.cfg.Timing.WindowCommit)
+	l.idle = time.Now().Add(gather)
 }
 
 // then performs f once everything gathered so far is on disk, as soon as possible.
