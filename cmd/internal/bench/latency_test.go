@@ -37,7 +37,7 @@ func apart(b *testing.B) {
 func BenchmarkLatency(b *testing.B) {
 	const gap = 20 * time.Millisecond
 	sides := []side{ours, plain, newSigned, newFloor}
-	for _, c := range []struct{ members, rounds, first, count int }{{3, 12, 21, 99}, {24, 14, 24, 72}} {
+	for _, c := range []struct{ members, rounds, first, count int }{{3, 30, 21, 60}, {24, 30, 24, 48}} {
 		b.Run(fmt.Sprintf("members=%d", c.members), func(b *testing.B) {
 			roomy(b)
 			apart(b)
