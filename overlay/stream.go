@@ -171,6 +171,11 @@ func (v *StreamServer) serve(s network.Stream) {
 
 func (v *StreamServer) handleOne(s network.Stream) {
 	verdict, err := v.run(s)
+	v.end(s, verdict, err)
+}
+
+// end is not part of handleOne, whose frame is on the stack for as long as a stream lives.
+func (v *StreamServer) end(s network.Stream, verdict streamVerdict, err error) {
 	v.counter[verdict].Add(1)
 	if verdict == streamDone {
 		_ = s.Close()

@@ -146,14 +146,19 @@ func (m *member) listen(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		v := verdict{code: wire.RefusedLimit, text: "too many requests"}
-		if patiently(ctx, m.rates.requests, 1) {
-			v = m.handle(ctx, msg)
-		}
-		if err := m.answer(ctx, msg, v); err != nil {
+		if err := m.respond(ctx, msg); err != nil {
 			return err
 		}
 	}
+}
+
+// respond answers one request.
+func (m *member) respond(ctx context.Context, msg wire.Message) error {
+	v := verdict{code: wire.RefusedLimit, text: "too many requests"}
+	if patiently(ctx, m.rates.requests, 1) {
+		v = m.handle(ctx, msg)
+	}
+	return m.answer(ctx, msg, v)
 }
 
 // send writes one message, waiting for a peer that is slow, but not for ever.

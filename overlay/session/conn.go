@@ -275,30 +275,45 @@ func (c *Conn) Receive() (wire.Message, error) {
 			c.fail(err)
 			return nil, c.ended()
 		}
-		switch m := m.(type) {
-		case *wire.Ping:
-			_ = c.Offer(&wire.Pong{Nonce: m.Nonce}) // a peer that fills our queue is not silent
-			continue
-		case *wire.Pong:
-			c.rtt.Store(max(1, int64(time.Since(c.born))-int64(m.Nonce)))
-			continue
-		case *wire.Delivery:
-			for i := range m.Mails {
-				mail := &m.Mails[i]
-				mail.ID = wire.MailIDOf(mail.From, c.local, mail.Kind, mail.Payload)
-			}
+		if !c.own(m) {
+			return m, nil
 		}
-		return m, nil
 	}
+}
+
+// own does what a message means for the connection itself, and reports whether that is all there is to it.
+func (c *Conn) own(m wire.Message) bool {
+	switch m := m.(type) {
+	case *wire.Ping:
+		_ = c.Offer(&wire.Pong{Nonce: m.Nonce}) // a peer that fills our queue is not silent
+		return true
+	case *wire.Pong:
+		c.rtt.Store(max(1, int64(time.Since(c.born))-int64(m.Nonce)))
+		return true
+	case *wire.Delivery:
+		for i := range m.Mails {
+			mail := &m.Mails[i]
+			mail.ID = wire.MailIDOf(mail.From, c.local, mail.Kind, mail.Payload)
+		}
+	}
+	return false
 }
 
 func (c *Conn) next() (wire.Message, error) {
 	m, err := wire.ReadMessage(c.reader, c.accept...)
+	if err != nil {
+		return nil, silence(err)
+	}
+	return m, nil
+}
+
+// silence returns ErrSilent for a read that timed out, any other error as it is.
+func silence(err error) error {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return nil, ErrSilent
+		return ErrSilent
 	}
-	return m, err
+	return err
 }
 
 // fail ends the connection at once for a reason, if it has not ended before.

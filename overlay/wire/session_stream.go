@@ -33,10 +33,15 @@ func AppendMessage(dst []byte, m Message) ([]byte, error) {
 // held against the type's cap before anything is allocated. At a clean end of the stream it returns io.EOF, for bytes
 // that are no message ErrMessage.
 func ReadMessage(r Reader, accept ...MessageType) (Message, error) {
-	length, err := readLength(r)
+	length, err := readLength(r) // waits; everything after it has a frame of its own, so that a waiting reader's stack is small
 	if err != nil {
 		return nil, err
 	}
+	return readBody(r, length, accept)
+}
+
+// readBody reads what follows a message's length.
+func readBody(r Reader, length int, accept []MessageType) (Message, error) {
 	b, err := r.ReadByte()
 	if err != nil {
 		return nil, unexpected(err)
