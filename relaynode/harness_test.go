@@ -130,13 +130,7 @@ func join(t testing.TB, g *pkitest.Group, role string, n *Node) *client {
 // handshake opens a session over a connected host.
 func handshake(t testing.TB, g *pkitest.Group, id *keystore.Member, h host.Host, n *Node, cfg session.Config) (*client, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	s, err := overlay.OpenStream(ctx, h, n.Peer(), overlay.SessionProtocol)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := session.Initiate(ctx, s, cfg)
+	conn, err := initiate(h, n, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +138,17 @@ func handshake(t testing.TB, g *pkitest.Group, id *keystore.Member, h host.Host,
 	go c.read()
 	t.Cleanup(func() { conn.Abort(); <-c.over })
 	return c, nil
+}
+
+// initiate opens a session that nobody reads yet.
+func initiate(h host.Host, n *Node, cfg session.Config) (*session.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, err := overlay.OpenStream(ctx, h, n.Peer(), overlay.SessionProtocol)
+	if err != nil {
+		return nil, err
+	}
+	return session.Initiate(ctx, s, cfg)
 }
 
 func (c *client) read() {

@@ -63,7 +63,8 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 	// Closing the connection is what wakes a reader and a writer that wait for the peer.
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	return m.serve(ctx)
+	m.serve(ctx)
+	return nil // the stream has ended: a reset would take away what the member has not read yet
 }
 
 // accept runs the handshake on a goroutine of its own and waits for it: verifying certificates takes a deep stack, which
@@ -78,8 +79,8 @@ func (n *Node) accept(ctx context.Context, s network.Stream) (conn *session.Conn
 	return conn, err
 }
 
-// serve runs the session until it ends and returns why.
-func (m *member) serve(ctx context.Context) error {
+// serve runs the session until it and its stream have ended.
+func (m *member) serve(ctx context.Context) {
 	n := m.n
 	if before := n.table.enter(m); before != nil {
 		n.count.inc(closeReplaced)
@@ -102,9 +103,7 @@ func (m *member) serve(ctx context.Context) error {
 	_ = m.conn.Close()
 	m.mail.close()
 	m.news.close()
-	cause := context.Cause(ctx)
-	n.offline(m, cause)
-	return cause
+	n.offline(m, context.Cause(ctx))
 }
 
 // lastWords is how long a connection that was replaced is kept for what is still to be written to it. Arbitrary.

@@ -5,6 +5,8 @@ import (
 
 	"conclave/overlay/wire"
 	"conclave/pki/pkitest"
+
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // TestOlderConnectionIsClosed has a member come back over a new connection while its old one still stands, as after a
@@ -35,5 +37,41 @@ func TestOlderConnectionStays(t *testing.T) {
 	<-old.over
 	if got := len(n.host.Network().ConnsToPeer(old.id.Cert.Peer)); got != 2 {
 		t.Errorf("%d connections, want both", got)
+	}
+}
+
+// TestReplacedIsToldThoughItReadsLate: why a session ends reaches a member that was too busy to read it when it ended.
+func TestReplacedIsToldThoughItReadsLate(t *testing.T) {
+	for name, listen := range map[string]string{"TCP": "/ip4/127.0.0.1/tcp/0", "QUIC": "/ip4/127.0.0.1/udp/0/quic-v1"} {
+		t.Run(name, func(t *testing.T) {
+			g := pkitest.NewGroup(t, "A", "B")
+			cfg := relayConfig(g)
+			cfg.Listen = []ma.Multiaddr{ma.StringCast(listen)}
+			cfg.defences.keepOldConns = true // what is on its way in one goes with it
+			n := startRelay(t, cfg)
+			id := g.Member("A")
+			h := newHost(t, id.Identity)
+			connect(t, h, n)
+			old, err := initiate(h, n, sessionConfig(g, id, g.Roster))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer old.Abort()
+			eventually(t, "the first session has begun", func() bool { return n.table.online(id.Cert.Peer) })
+			join(t, g, "A", n)
+			eventually(t, "its stream has ended", func() bool { c := n.sessions.Counts(); return c["done"]+c["failed"] == 1 })
+			for {
+				m, err := old.Receive()
+				if err != nil {
+					t.Fatalf("the session ended (%v) without a reason", err)
+				}
+				if r, ok := m.(*wire.Refusal); ok {
+					if r.Code != wire.RefusedReplaced {
+						t.Fatalf("the reason is %v", r.Code)
+					}
+					return
+				}
+			}
+		})
 	}
 }

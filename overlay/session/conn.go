@@ -272,7 +272,7 @@ func (c *Conn) Receive() (wire.Message, error) {
 	for {
 		m, err := c.next()
 		if err != nil {
-			c.fail(err)
+			c.unread(err)
 			return nil, c.ended()
 		}
 		if !c.own(m) {
@@ -314,6 +314,17 @@ func silence(err error) error {
 		return ErrSilent
 	}
 	return err
+}
+
+// unread ends the connection because nothing can be read from it, unless Close is about to end it: a reset, which fail makes of
+// the end, takes away what the other side has not read yet.
+func (c *Conn) unread(err error) {
+	c.mu.Lock()
+	closing := c.closing
+	c.mu.Unlock()
+	if !closing {
+		c.fail(err)
+	}
 }
 
 // fail ends the connection at once for a reason, if it has not ended before.

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"conclave/overlay/wire"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"go.uber.org/goleak"
 )
@@ -185,6 +187,71 @@ func TestCloseWakesReceive(t *testing.T) {
 	}
 	if _, err := r.Receive(); err == nil {
 		t.Fatal("the other side still receives")
+	}
+}
+
+// watched is a stream that says when it is read from, counts how often it is reset, and is closed only when received is.
+type watched struct {
+	network.Stream
+	reading  chan struct{} // one token
+	received chan struct{}
+	resets   atomic.Int32
+}
+
+func (s *watched) Read(b []byte) (int, error) {
+	select {
+	case s.reading <- struct{}{}:
+	default:
+	}
+	return s.Stream.Read(b)
+}
+
+func (s *watched) Reset() error {
+	s.resets.Add(1)
+	return s.Stream.Reset()
+}
+
+func (s *watched) Close() error {
+	<-s.received
+	return s.Stream.Close()
+}
+
+// TestCloseResetsNothing: what is written before Close reaches somebody who reads it late. The Receive that Close wakes does not
+// reset the stream meanwhile.
+func TestCloseResetsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.member("A"), w.relay(0)
+	results := w.serve(b)
+	s := &watched{Stream: w.dial(a, b), reading: make(chan struct{}, 1), received: make(chan struct{})}
+	m, err := Initiate(context.Background(), s, a.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := w.wait(results)
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	<-s.reading // of the handshake
+	go func() {
+		defer close(s.received)
+		_, _ = m.Receive() // TestCloseWakesReceive looks at what it returns
+	}()
+	<-s.reading
+	if err := m.Offer(&wire.Store{Batches: [][]byte{{1}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.resets.Load(); n != 0 {
+		t.Errorf("the stream was reset %d times", n)
+	}
+	if msg, err := r.conn.Receive(); err != nil {
+		t.Errorf("%T, %v; want what was sent", msg, err)
+	}
+	if _, err := r.conn.Receive(); !errors.Is(err, io.EOF) {
+		t.Errorf("err = %v, want the end", err)
 	}
 }
 
