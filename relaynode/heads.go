@@ -67,25 +67,13 @@ func (n *Node) pushHeads(ctx context.Context) error {
 		if !calm(ctx, n.headsBell, n.cfg.Limits.Heads, headsPatience*n.cfg.Limits.Heads) {
 			return nil
 		}
-		for _, m := range n.table.all() {
-			m.news.set(newsHeads)
-		}
-		for _, l := range n.peering.all() {
-			l.news.set(newsHeads)
-		}
+		n.tellEverybody(newsHeads)
 	}
 }
 
 // pushPresence tells the members who is online, and the other relay nodes who is online here, the first change at once and
 // further ones together.
 func (n *Node) pushPresence(ctx context.Context) error {
-	pace(ctx, n.presence, n.cfg.Limits.Presence, func() {
-		for _, m := range n.table.all() {
-			m.news.set(newsPresence)
-		}
-		for _, l := range n.peering.all() {
-			l.news.set(newsPresence)
-		}
-	})
+	pace(ctx, n.presence, n.cfg.Limits.Presence, func() { n.tellEverybody(newsPresence) })
 	return nil
 }

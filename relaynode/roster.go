@@ -124,12 +124,7 @@ func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
 			n.closePeer(p, closeGreet)
 		}
 	}
-	for _, m := range n.table.all() {
-		m.news.set(newsRoster)
-	}
-	for _, l := range n.peering.all() {
-		l.news.set(newsRoster)
-	}
+	n.tellEverybody(newsRoster)
 	n.peering.roster.ring()
 	n.rates.keep(next.Admits)
 	n.sweep.ring()

@@ -3,6 +3,7 @@ package relaynode
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -97,6 +98,20 @@ func (w *news) close() {
 	w.closed = true
 	w.mu.Unlock()
 	w.busy.Wait()
+}
+
+// tellEverybody has everybody with a session told. Each gets its turn of a processor before the next: a hundred goroutines at once would
+// be in the way of whatever else is to run, a message's way to everybody for one, and the runtime keeps the stacks of those that
+// have ended.
+func (n *Node) tellEverybody(b newsBits) {
+	for _, m := range n.table.all() {
+		m.news.set(b)
+		runtime.Gosched()
+	}
+	for _, l := range n.peering.all() {
+		l.news.set(b)
+		runtime.Gosched()
+	}
 }
 
 // told is up to where a member was told; owned by the goroutine that tells.
