@@ -182,6 +182,7 @@ func (n *Node) online(m *member) {
 // offline tells everybody who wants to know that a session ended, unless a newer one of that member is there.
 func (n *Node) offline(m *member, cause error) {
 	if !n.table.leave(m) {
+		n.log.Debug("an older session ended", "role", m.role, "peer", m.peer, "reason", cause)
 		return
 	}
 	reason := "the connection ended"

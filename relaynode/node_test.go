@@ -11,7 +11,6 @@ import (
 
 	"conclave/overlay"
 	"conclave/overlay/batch"
-	"conclave/overlay/session"
 	"conclave/overlay/wire"
 	"conclave/pki/pkitest"
 
@@ -373,17 +372,13 @@ func TestSlowConsumerLosesItsSession(t *testing.T) {
 	id := g.Member("B")
 	h := newHost(t, id.Identity)
 	connect(t, h, n)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	s, err := overlay.OpenStream(ctx, h, n.Peer(), overlay.SessionProtocol)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slow, err := session.Initiate(ctx, s, sessionConfig(g, id, g.Roster))
+	slow, err := initiate(h, n, sessionConfig(g, id, g.Roster))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(slow.Abort)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	for range 40 { // 20 MB of answers; the stream's window and the send queue hold 9
 		if err := slow.Send(ctx, &wire.Fetch{Prefix: testPrefix, To: 100, Signer: signerOf(g, "A")}); err != nil {
 			break

@@ -76,14 +76,8 @@ func (p *peering) accept(ctx context.Context, s network.Stream) error {
 		p.n.refused(s.Conn().RemotePeer(), "peering", peeringFailed)
 		return err
 	}
-	p.serve(ctx, conn, false)
+	p.n.serveLink(ctx, conn, false)
 	return nil // the stream has ended: a reset would take away what the other has not read yet
-}
-
-// serve runs a session until it and its stream have ended.
-func (p *peering) serve(ctx context.Context, conn *session.Conn, dialled bool) {
-	ended := p.n.serveLink(ctx, conn, dialled)
-	p.n.log.Debug("a session with a relay node ended", "relay", conn.Remote().Role, "reason", ended)
 }
 
 // run dials the relay nodes of the roster, whichever it is, until ctx ends.
@@ -231,7 +225,7 @@ func (p *peering) dial(ctx context.Context, id peer.ID) error {
 	if err != nil {
 		return err
 	}
-	p.serve(ctx, conn, true)
+	p.n.serveLink(ctx, conn, true)
 	return nil
 }
 

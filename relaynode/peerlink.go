@@ -40,8 +40,8 @@ type peerLink struct {
 	online []peer.ID // guarded by mu: the members that are there, as it says; sorted
 }
 
-// serveLink is the life of a session with another relay node, after the handshake. It returns why it ended.
-func (n *Node) serveLink(ctx context.Context, conn *session.Conn, dialled bool) error {
+// serveLink is the life of a session with another relay node, after the handshake, until it and its stream have ended.
+func (n *Node) serveLink(ctx context.Context, conn *session.Conn, dialled bool) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	defer context.AfterFunc(n.ctx, func() { end(ErrClosed) })()
@@ -54,7 +54,8 @@ func (n *Node) serveLink(ctx context.Context, conn *session.Conn, dialled bool) 
 	l.copier = newCopier(l)
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	return l.serve(ctx)
+	ended := l.serve(ctx)
+	n.log.Debug("a session with a relay node ended", "relay", l.name, "reason", ended)
 }
 
 func (l *peerLink) serve(ctx context.Context) error {

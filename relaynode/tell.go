@@ -100,9 +100,9 @@ func (w *news) close() {
 	w.busy.Wait()
 }
 
-// tellEverybody has everybody with a session told. Each gets its turn of a processor before the next: a hundred goroutines at once would
-// be in the way of whatever else is to run, a message's way to everybody for one, and the runtime keeps the stacks of those that
-// have ended.
+// tellEverybody has everybody with a session told. Each gets its turn of a processor before the next: a hundred goroutines
+// at once would be in the way of whatever else is to run, such as handing on a message, and the runtime keeps the stacks of
+// those that have ended.
 func (n *Node) tellEverybody(b newsBits) {
 	for _, m := range n.table.all() {
 		m.news.set(b)

@@ -8,8 +8,8 @@
 //
 //   - BenchmarkLatency: from Send to the event at each other member, 3 and 24 members, p50, p90, p99 and the largest,
 //     beside raw gossipsub, raw gossipsub that signs and verifies, and as the floor what signs, seals and keeps every message
-//     on disk and does nothing else, all of them at once and in turns of two seconds; ± is the standard error of the mean of
-//     the turns' ratios; where the machine's processors may be watched (root, Linux), once more without the texts that met a
+//     on disk and does nothing else, all of them at once and in turns of one to two seconds; ± is the standard error of the
+//     mean of the turns' ratios; where the machine's processors may be watched (root, Linux), once more without the texts that met a
 //     slow one;
 //   - BenchmarkHub: the same with 20 messages a second for half a minute, 24 and 100 members, none over half a second;
 //   - BenchmarkThroughput: texts sent as fast as possible by 3 members at once, none lost;

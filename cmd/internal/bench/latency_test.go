@@ -32,7 +32,7 @@ func apart(b *testing.B) {
 
 // BenchmarkLatency reports each side's quantiles over all deliveries, and once more, as quiet, over those of the texts that
 // met no slow processor on their way: the others say more about the machine than about the side. All sides are there all the
-// time and talk in turns of a few seconds: on a shared machine the same side's p50 differs by a fifth from one minute to the
+// time and talk in turns of a second or two: on a shared machine the same side's p50 differs by a fifth from one minute to the
 // next, so sides that are measured a minute apart cannot be compared.
 func BenchmarkLatency(b *testing.B) {
 	const gap = 20 * time.Millisecond
