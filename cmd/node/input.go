@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -116,13 +117,26 @@ func (s *session) line(ctx context.Context, line string) error {
 	return s.plainLine(ctx, line)
 }
 
-// complain says on the screen what is wrong with a line.
+// complain says on the screen what is wrong with a line, and counts it: whoever sent the line may read exit codes only.
 func (s *session) complain(err error) {
+	s.refused++
 	if s.json {
-		_ = s.screen.print(node.Problem{At: node.At{Time: time.Now()}, Text: err.Error()}) // a gone output ends the run elsewhere
+		e := node.Problem{At: node.At{Time: time.Now()}, Text: err.Error()}
+		if h := interface{ Hint() string }(nil); errors.As(err, &h) {
+			e.Hint = h.Hint()
+		}
+		_ = s.screen.print(e) // a gone output ends the run elsewhere
 		return
 	}
 	s.env.Log.Warn(err.Error())
+}
+
+// refusal is the error of a run whose input held lines that were refused, unless a person saw that on a terminal.
+func (s *session) refusal() error {
+	if in, ok := s.env.In.(*os.File); s.refused == 0 || ok && cli.IsTerminal(in) {
+		return nil
+	}
+	return fmt.Errorf("lines of input that were refused, and not sent: %d", s.refused)
 }
 
 // plainLine sends a line or does what its command says.
@@ -142,28 +156,72 @@ func (s *session) plainLine(ctx context.Context, line string) error {
 
 // request is one line of json input.
 type request struct {
-	Send    *string `json:"send"`
-	Command string  `json:"command"`
+	send    *string
+	command string
+}
+
+// requestForms is what a line of json input may be.
+const requestForms = `a line of input is one object, {"send":"text"} or {"command":"name"}`
+
+// parseRequest reads a line of json input. It is strict: of a line that is not exactly one request nothing is done, since
+// whoever wrote it meant something else.
+func parseRequest(line string) (r request, err error) {
+	wrong := func(format string, args ...any) (request, error) {
+		return request{}, cli.WithHint(fmt.Errorf("a line of input is not a request: "+format, args...), requestForms)
+	}
+	d := json.NewDecoder(strings.NewReader(line))
+	if begin, err := d.Token(); err != nil || begin != json.Delim('{') {
+		return wrong("it is no JSON object")
+	}
+	seen := make(map[string]bool)
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return wrong("%w", err)
+		}
+		key, _ := token.(string) // the decoder lets nothing else stand there
+		if seen[key] {
+			return wrong("the key %q is there twice", key)
+		}
+		seen[key] = true
+		switch key {
+		case "send":
+			r.send = new(string)
+			err = d.Decode(r.send)
+		case "command":
+			err = d.Decode(&r.command)
+		default:
+			return wrong("the key %q is not known", key)
+		}
+		if err != nil {
+			return wrong("%q: %w", key, err)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return wrong("%w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return wrong("there is more than one object on it")
+	}
+	if (r.send == nil) == (r.command == "") {
+		return wrong("it names no text and no command, or both")
+	}
+	return r, nil
 }
 
 func (s *session) jsonLine(ctx context.Context, line string) error {
 	if strings.TrimSpace(line) == "" {
 		return nil
 	}
-	var r request
-	d := json.NewDecoder(strings.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
-		return fmt.Errorf("a line of input is not a request: %w", err)
-	}
-	switch {
-	case r.Send != nil && r.Command == "":
-		_, err := s.node.SendWait(ctx, *r.Send)
+	r, err := parseRequest(line)
+	if err != nil {
 		return err
-	case r.Command != "" && r.Send == nil:
-		return s.command(ctx, r.Command)
 	}
-	return errors.New(`a line of input is {"send":"text"} or {"command":"name"}`)
+	if r.send == nil {
+		return s.command(ctx, r.command)
+	}
+	_, err = s.node.SendWait(ctx, *r.send)
+	return err
 }
 
 const help = `/who      members, who is there and who holds the key

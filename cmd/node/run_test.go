@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"conclave/node"
 )
 
 var keyLine = regexp.MustCompile(`^Final session key Kabc = [0-9a-f]{16}$`)
@@ -45,6 +47,51 @@ func TestPlain(t *testing.T) {
 	b.types("/quit")
 	if code := b.wait(); code != 0 {
 		t.Errorf("exit code %d after /quit: %s", code, b.err.String())
+	}
+}
+
+// TestRefusedInput: a script whose lines were refused learns it from the exit code, and what is not exactly a request is
+// not done in part.
+func TestRefusedInput(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.start("B", "--ui", "plain", "--stay") // somebody to agree on a key with
+	for _, c := range []struct {
+		ui    string
+		lines []string
+		code  int
+	}{
+		{"plain", []string{"fine"}, 0},
+		{"plain", []string{"fine", strings.Repeat("x", node.MaxText+1)}, 1},
+		{"plain", []string{strings.Repeat("x", maxLine+1), "fine"}, 1},
+		{"plain", []string{"/nonsense", "fine"}, 1},
+		{"json", []string{`{"send":"fine"}`}, 0},
+		{"json", []string{`{"send":"fine"}`, `{"send":"half"}{"send":"other half"}`}, 1},
+		{"json", []string{`{"send":"fine"}`, `{"text":"x"}`}, 1},
+		{"json", []string{`{"send":"fine"}`, `{"send":"` + strings.Repeat("x", node.MaxText+1) + `"}`}, 1},
+	} {
+		a := p.start("A", "--ui", c.ui)
+		for _, line := range c.lines {
+			a.types(line)
+		}
+		if err := a.stdin.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if code := a.wait(); code != c.code || c.code == 1 && !strings.Contains(a.err.String(), "node: error: lines of input that were refused, and not sent: 1") {
+			t.Errorf("%s, %.60q: exit code %d: %s", c.ui, c.lines, code, a.err.String())
+		}
+		sent := 0
+		for _, e := range events(a.all(), "sent") {
+			if e["state"] == "queued" {
+				sent++
+			}
+		}
+		if c.ui == "json" && sent != 1 {
+			t.Errorf("%.60q: %d messages were queued, want 1", c.lines, sent)
+		}
+		if c.ui == "json" && c.code == 1 && !strings.Contains(strings.Join(a.all(), ""), `\"send\":\"text\"`) && !strings.Contains(c.lines[1], "xxx") {
+			t.Errorf("%q: the error names no form of a request: %q", c.lines, a.all())
+		}
 	}
 }
 

@@ -57,12 +57,13 @@ func serve(ctx context.Context, env *cli.Env, f flags) error {
 
 // session is one run of a member with its two streams.
 type session struct {
-	node   *node.Node
-	env    *cli.Env
-	screen *screen
-	json   bool
-	silent bool                  // nothing is read from stdin: the window is where people write
-	beside func(context.Context) // runs the window until its context ends; nil without one
+	node    *node.Node
+	env     *cli.Env
+	screen  *screen
+	json    bool
+	silent  bool                  // nothing is read from stdin: the window is where people write
+	refused int                   // lines of input; owned by read, and by run once read has ended
+	beside  func(context.Context) // runs the window until its context ends; nil without one
 }
 
 // run connects the node to the streams and returns when one of them, or the node, has ended.
@@ -93,7 +94,7 @@ func (s *session) run(ctx context.Context, stay bool) error {
 	case end := <-typed:
 		switch {
 		case end == inputQuit || !stay:
-			err = s.flush(ctx)
+			err = errors.Join(s.flush(ctx), s.refusal())
 		default:
 			err = s.wait(ctx, ran, shown)
 		}
