@@ -21,6 +21,8 @@ func newExport() *cobra.Command {
 	role := cmd.Flags().String("role", "", "the member to export")
 	relay := cmd.Flags().Bool("relay", false, "export the relay node")
 	to := cmd.Flags().String("to", "", "the new home")
+	cli.EnvUnless(cmd.Flags(), "role", "relay")
+	cli.EnvUnless(cmd.Flags(), "relay", "role")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		env := cli.From(cmd.Context())
 		if (*role == "") == !*relay || *to == "" {

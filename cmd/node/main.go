@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"conclave/cmd/internal/cli"
 
 	"github.com/spf13/cobra"
@@ -33,6 +35,7 @@ func newCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to accept connections on, repeatable, or none (default: free TCP and QUIC ports)")
 	cmd.Flags().StringVar(&f.lan, "lan", "auto", "look for the others on the local network: "+cli.LANHelp+" (auto: on without --relay)")
 	cmd.Flags().StringVar(&f.ui, "ui", "auto", "auto, tui, plain, json or web; json,web and plain,web show a window beside the lines")
+	cli.EnvMeans(cmd.Flags(), "ui", func(value string) bool { return value != "off" && !strings.Contains(value, ":") }) // a relay node's is an address
 	cmd.Flags().StringVar(&f.window, "window", "", "loopback address of the web window (default: a free port where --ui says web, else none)")
 	cmd.Flags().BoolVar(&f.showKey, "show-key", false, "print Kabc itself, for a demonstration")
 	cmd.Flags().BoolVar(&f.stay, "stay", false, "keep running after the end of input")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"conclave/cmd/internal/cli"
 
 	"github.com/spf13/cobra"
@@ -21,6 +23,7 @@ func newCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.peer, "peer", nil, "multiaddr of another relay node of the group, ending in /p2p/<peer ID>, repeatable (beside those in the roster)")
 	cmd.Flags().StringArrayVar(&f.via, "via", nil, "multiaddr of another relay node through which this one is reached, when it is behind NAT, repeatable")
 	cmd.Flags().StringVar(&f.ui, "ui", noWindow, "loopback address of the web window, such as 127.0.0.1:0, or off")
+	cli.EnvMeans(cmd.Flags(), "ui", func(value string) bool { return value == noWindow || strings.Contains(value, ":") }) // a member's is a word
 	cmd.Flags().StringVar(&f.lan, "lan", lanOn, "whether members on the local network find it by themselves: "+cli.LANHelp)
 	cmd.Flags().StringVar(&f.config, "config", "", "TOML file with settings; flags and environment win over it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

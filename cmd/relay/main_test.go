@@ -56,16 +56,23 @@ type process struct {
 	rest   chan string // what it printed after its addresses
 }
 
-// start runs the command on a home and returns once it has printed an address. Extra arguments come first.
-func start(t *testing.T, home string, args ...string) *process {
+// relayCommand returns this test's program as the command on a home.
+func relayCommand(t *testing.T, home string, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd := exec.Command(exe, append(args, "--home", home)...)
+	cmd.Env = append(os.Environ(), asRelay+"=1")
+	return cmd
+}
+
+// start runs the command on a home and returns once it has printed an address. Extra arguments come first.
+func start(t *testing.T, home string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, stderr: new(strings.Builder), rest: make(chan string, 1)}
-	p.cmd = exec.Command(exe, append(args, "--home", home)...)
-	p.cmd.Env = append(os.Environ(), asRelay+"=1")
+	p.cmd = relayCommand(t, home, args...)
 	p.cmd.Stderr = p.stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -134,6 +141,60 @@ func TestSignalsEndItCleanly(t *testing.T) {
 		if code := p.end(s); code != 0 {
 			t.Errorf("after %v: exit code %d: %s", s, code, p.stderr)
 		}
+	}
+}
+
+// TestHangupAndGoneReaders: neither SIGHUP nor a log that nobody reads any more ends a relay node.
+func TestHangupAndGoneReaders(t *testing.T) {
+	g := pkitest.NewGroup(t, "A")
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := relayCommand(t, g.Home(), "--listen", onLoopback, "--log-level", "debug")
+	cmd.Stderr = write
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	_ = write.Close()
+	log := bufio.NewScanner(read)
+	said := func(what string) {
+		t.Helper()
+		for log.Scan() {
+			if strings.Contains(log.Text(), what) {
+				return
+			}
+		}
+		t.Fatalf("the relay node did not say %q", what)
+	}
+	addr, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	said("serving")
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	said("SIGHUP")
+	_ = read.Close()
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil { // it says so to nobody
+		t.Fatal(err)
+	}
+	info, err := peer.AddrInfoFromString(strings.TrimSpace(strings.TrimPrefix(addr, "relay address: ")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial(t, g, "A", *info) // which it logs, too
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it did not end cleanly: %v", err)
 	}
 }
 

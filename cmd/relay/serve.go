@@ -75,6 +75,7 @@ func (f flags) merge(file fileConfig, given func(string) bool) flags {
 
 // serve runs the relay node until ctx ends.
 func serve(ctx context.Context, env *cli.Env, f flags, given func(string) bool) error {
+	hangups := env.Hangups() // from here on SIGHUP does not end it
 	var file fileConfig
 	if f.config != "" {
 		var err error
@@ -108,17 +109,18 @@ func serve(ctx context.Context, env *cli.Env, f flags, given func(string) bool) 
 		fmt.Fprintf(env.Out, "relay address: %s\n", a)
 	}
 	env.Log.Info("serving", "group", cfg.Group.Name, "peer", n.Peer(), "roster", cfg.Roster.Version, "members", len(cfg.Roster.Members))
-	err = run(ctx, env, n, roster, window)
+	err = run(ctx, env, n, roster, window, hangups)
 	env.Log.Info("stopped")
 	return err
 }
 
 // run runs the relay node, its window and the watch over its roster file until ctx or the relay node ends.
-func run(ctx context.Context, env *cli.Env, n *relaynode.Node, roster *keystore.RosterFile, window *relay.Window) error {
+func run(ctx context.Context, env *cli.Env, n *relaynode.Node, roster *keystore.RosterFile, window *relay.Window, hangups <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var beside sync.WaitGroup
 	beside.Go(func() { watchRoster(ctx, roster, rosterPoll, n.TakeRoster, env.Log) })
+	beside.Go(func() { logHangups(ctx, env, hangups) })
 	if window != nil {
 		beside.Go(func() { window.Announce(ctx, env.Err) })
 		beside.Go(func() {
@@ -131,6 +133,18 @@ func run(ctx context.Context, env *cli.Env, n *relaynode.Node, roster *keystore.
 	cancel()
 	beside.Wait()
 	return err
+}
+
+// logHangups answers SIGHUP, which does not end a relay node: the roster file is watched anyway.
+func logHangups(ctx context.Context, env *cli.Env, hangups <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			env.Log.Info("SIGHUP: a newer roster is taken as soon as it is in the home; another configuration needs a restart")
+		}
+	}
 }
 
 // configure reads identity and roster of the chosen group.

@@ -172,6 +172,46 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// TestForeignEnvironment: a variable that is set for another command's flag of the same name breaks nothing here.
+func TestForeignEnvironment(t *testing.T) {
+	t.Setenv("CONCLAVE_RELAY", "/ip4/192.0.2.1/tcp/4001")
+	t.Setenv("CONCLAVE_ROLE", "B")
+	t.Setenv("CONCLAVE_UI", "json")
+	command := func() *cobra.Command {
+		cmd := &cobra.Command{Use: "thing", Args: cobra.NoArgs}
+		cmd.Flags().Bool("relay", false, "")
+		cmd.Flags().String("role", "", "")
+		cmd.Flags().String("ui", "off", "")
+		cli.EnvUnless(cmd.Flags(), "role", "relay")
+		cli.EnvMeans(cmd.Flags(), "ui", func(value string) bool { return strings.Contains(value, ":") })
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+			relay, _ := cmd.Flags().GetBool("relay")
+			role, _ := cmd.Flags().GetString("role")
+			_, err := fmt.Fprintf(cli.From(cmd.Context()).Out, "%v %q %s", relay, role, cmd.Flag("ui").Value)
+			return err
+		}
+		return cmd
+	}
+	for _, c := range []struct {
+		args []string
+		ui   string
+		want string
+	}{
+		{nil, "json", `false "B" off`},
+		{nil, "127.0.0.1:0", `false "B" 127.0.0.1:0`},
+		{[]string{"--relay"}, "json", `true "" off`},
+		{[]string{"--relay", "--role=C"}, "json", `true "C" off`},
+		{[]string{"--ui=plain"}, "json", `false "B" plain`},
+	} {
+		t.Setenv("CONCLAVE_UI", c.ui)
+		var out, errs bytes.Buffer
+		code := cli.Run(t.Context(), "thing", command(), c.args, cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		if code != 0 || out.String() != c.want {
+			t.Errorf("%v: %d, %q, %q; want %q", c.args, code, out.String(), errs.String(), c.want)
+		}
+	}
+}
+
 func TestDefaultHome(t *testing.T) {
 	t.Setenv("CONCLAVE_HOME", "")
 	got := run(t.Context(), func(_ *cobra.Command, env *cli.Env) error { _, err := fmt.Fprint(env.Out, env.Home); return err })

@@ -21,10 +21,12 @@
 // # The contract
 //
 // Every command takes --home, --group and --log-level; every flag also reads CONCLAVE_<FLAG> (in capitals, '-' as '_'; a
-// repeatable flag takes a list separated by commas or spaces); a flag wins over the environment. An error is one line
+// repeatable flag takes a list separated by commas or spaces); a flag wins over the environment, and a value that the flag
+// cannot mean, because it is meant for another command's flag of that name, is passed over. An error is one line
 // "<command>: error: <what>" on stderr, then "hint: <what to do>" where there is one; exit code 2 for wrong usage, 1 for
-// failure, 0 else. Logs go to stderr. The first SIGINT or SIGTERM cancels the command's context, a second one kills; a
-// command that then returns context.Canceled ended cleanly.
+// failure, 0 else. Logs go to stderr. The first SIGINT, SIGTERM or SIGHUP cancels the command's context, a second one kills; a
+// command that then returns context.Canceled ended cleanly. A command that calls Env.Hangups is told of SIGHUP instead. A
+// write to a pipe that nobody reads any more fails and does not kill.
 //
 // Run takes the root's PersistentPreRunE for itself; commands must not set one.
 package cli

@@ -28,6 +28,7 @@ type Env struct {
 	Log   *slog.Logger // to Err, at --log-level
 
 	diverted *diversion
+	hangup   *hangup
 }
 
 type envKey struct{}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -28,28 +30,28 @@ func Main(name string, cmd *cobra.Command) {
 		<-ctx.Done()
 		stop() // a second signal kills
 	}()
+	hangup := newHangup(stop)
 	library := new(slog.LevelVar) // of go-libp2p's own log: errors only, unless --log-level is debug
 	library.Set(slog.LevelError)
 	diverted := new(diversion)
 	gologshim.SetDefaultHandler(diverted.divertible(console(os.Stderr, library), os.Stderr))
-	os.Exit(run(ctx, name, cmd, os.Args[1:], OS(), library, diverted))
+	os.Exit(run(ctx, &Env{Stdio: OS(), Name: name, diverted: diverted, hangup: hangup}, cmd, os.Args[1:], library))
 }
 
 // Run runs a command with the given arguments and streams and returns its exit code.
 func Run(ctx context.Context, name string, cmd *cobra.Command, args []string, stdio Stdio) int {
-	return run(ctx, name, cmd, args, stdio, new(slog.LevelVar), new(diversion))
+	return run(ctx, &Env{Stdio: stdio, Name: name, diverted: new(diversion), hangup: new(hangup)}, cmd, args, new(slog.LevelVar))
 }
 
-func run(ctx context.Context, name string, cmd *cobra.Command, args []string, stdio Stdio, library *slog.LevelVar, diverted *diversion) int {
-	env := &Env{Stdio: stdio, Name: name, diverted: diverted}
+func run(ctx context.Context, env *Env, cmd *cobra.Command, args []string, library *slog.LevelVar) int {
 	home := cmd.PersistentFlags().String("home", "", "folder with the groups (default $CONCLAVE_HOME, else the platform's data folder)")
 	group := cmd.PersistentFlags().String("group", "", "which group of the home (default: the only one)")
 	level := cmd.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
 
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetIn(stdio.In)
-	cmd.SetOut(stdio.Out)
-	cmd.SetErr(stdio.Err)
+	cmd.SetIn(env.In)
+	cmd.SetOut(env.Out)
+	cmd.SetErr(env.Err)
 	cmd.SetArgs(args)
 	if cmd.RunE == nil && cmd.Run == nil {
 		cmd.RunE = func(*cobra.Command, []string) error { return Usagef("no command given") }
@@ -72,7 +74,7 @@ func run(ctx context.Context, name string, cmd *cobra.Command, args []string, st
 			library.Set(lvl)
 			lvl = libraries
 		}
-		env.Log = slog.New(diverted.divertible(console(stdio.Err, lvl), stdio.Err))
+		env.Log = slog.New(env.diverted.divertible(console(env.Err, lvl), env.Err))
 		env.Home, env.Group = *home, *group
 		if env.Home == "" {
 			env.Home = keystore.DefaultHome()
@@ -83,7 +85,7 @@ func run(ctx context.Context, name string, cmd *cobra.Command, args []string, st
 	if err != nil && !started {
 		err = Usage(err)
 	}
-	return report(ctx, stdio.Err, name, err)
+	return report(ctx, env.Err, env.Name, err)
 }
 
 func eachCommand(c *cobra.Command, f func(*cobra.Command)) {
@@ -93,24 +95,63 @@ func eachCommand(c *cobra.Command, f func(*cobra.Command)) {
 	}
 }
 
-// fromEnvironment sets every flag that was not given from CONCLAVE_<FLAG>, where that is not empty.
+// fromEnvironment sets every flag that was not given from CONCLAVE_<FLAG>, where that is not empty and can mean this flag.
+// Several commands have flags of one name: what is set for one of them must not break another.
 func fromEnvironment(c *cobra.Command) (err error) {
+	given := func(name string) bool { f := c.Flags().Lookup(name); return f != nil && f.Changed }
+	var unset []*pflag.Flag
 	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || f.Name == "version" || err != nil {
-			return
-		}
-		name := EnvName(f.Name)
-		value := os.Getenv(name)
-		if value == "" {
-			return
-		}
-		for _, v := range values(f, value) {
-			if setErr := c.Flags().Set(f.Name, v); setErr != nil {
-				err = fmt.Errorf("%s: %w", name, setErr)
-			}
+		if !f.Changed && f.Name != "help" && f.Name != "version" && !slices.ContainsFunc(f.Annotations[unless], given) {
+			unset = append(unset, f)
 		}
 	})
-	return err
+	for _, f := range unset {
+		name := EnvName(f.Name)
+		value := os.Getenv(name)
+		if value == "" || foreign(f, value) {
+			continue
+		}
+		for _, v := range values(f, value) {
+			if err := c.Flags().Set(f.Name, v); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// unless names a flag's annotation: the flags that, when given, keep it from being read from the environment.
+const unless = "conclave-unless"
+
+// EnvUnless has a flag not read from the environment when one of the others is given on the command line.
+func EnvUnless(flags *pflag.FlagSet, name string, others ...string) {
+	if err := flags.SetAnnotation(name, unless, others); err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
+// EnvMeans has values of the environment passed over that the flag cannot mean: they are meant for another command.
+func EnvMeans(flags *pflag.FlagSet, name string, means func(value string) bool) {
+	f := flags.Lookup(name)
+	f.Value = &selective{f.Value, means}
+}
+
+// selective is a flag's value that knows which values of the environment are meant for it.
+type selective struct {
+	pflag.Value
+	means func(string) bool
+}
+
+// foreign reports whether a value of the environment is meant for another command's flag of that name.
+func foreign(f *pflag.Flag, value string) bool {
+	if s, ok := f.Value.(*selective); ok {
+		return !s.means(value)
+	}
+	if f.Value.Type() == "bool" {
+		_, err := strconv.ParseBool(value)
+		return err != nil
+	}
+	return false
 }
 
 // EnvName returns the environment variable of a flag.
