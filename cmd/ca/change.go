@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -19,21 +20,28 @@ func newRevoke() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 	}
 	relay := cmd.Flags().Bool("relay", false, "ROLE is the name of a relay node")
+	yes := cmd.Flags().Bool("yes", false, "do not ask, also where the group's keeper or its last relay node is removed")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		env := cli.From(cmd.Context())
 		role, err := parseRole("role", args[0])
 		if err != nil {
 			return cli.Usage(err)
 		}
-		return revoke(env, role, *relay)
+		return revoke(cmd.Context(), env, role, *relay, *yes)
 	}
 	return cmd
 }
 
-func revoke(env *cli.Env, role wire.Role, relay bool) error {
-	s, a, err := openAuthority(env)
+func revoke(ctx context.Context, env *cli.Env, role wire.Role, relay, yes bool) error {
+	s, a, done, err := openAuthority(ctx, env)
 	if err != nil {
 		return err
+	}
+	defer done()
+	if question := doubtful(s, role, relay); question != "" {
+		if err := env.Confirm(yes, question); err != nil {
+			return err
+		}
 	}
 	draft := authority.DraftOf(s.roster)
 	remove := draft.RemoveMember
@@ -52,6 +60,26 @@ func revoke(env *cli.Env, role wire.Role, relay bool) error {
 	return nil
 }
 
+// doubtful returns what to ask before a removal that is hardly meant, or "".
+func doubtful(s *state, role wire.Role, relay bool) string {
+	if relay {
+		if len(s.roster.Relays) == 1 && s.roster.Relays[0].Role == role {
+			return fmt.Sprintf("%s is the last relay node: members can then meet only on one local network. Remove it?", role)
+		}
+		return ""
+	}
+	if _, ok := s.roster.Member(role); !ok {
+		return ""
+	}
+	if len(s.roster.Members) == 1 {
+		return fmt.Sprintf("%s is the last member: the group is then empty. Remove %s?", role, role)
+	}
+	if here, err := s.dir.Roles(); err == nil && len(here) == 1 && here[0] == role {
+		return fmt.Sprintf("%s is the member of this very machine, which keeps the group. Remove yourself?", role)
+	}
+	return ""
+}
+
 func newRenew() *cobra.Command {
 	return &cobra.Command{
 		Use:   "renew",
@@ -59,10 +87,11 @@ func newRenew() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			env := cli.From(cmd.Context())
-			s, a, err := openAuthority(env)
+			s, a, done, err := openAuthority(cmd.Context(), env)
 			if err != nil {
 				return err
 			}
+			defer done()
 			draft, err := a.Renew(s.roster)
 			if err != nil {
 				return err
@@ -101,23 +130,40 @@ func newRoster() *cobra.Command {
 			_, err := env.Out.Write(s.roster.Envelope)
 			return err
 		}
-		return keystore.WriteFile(*out, s.roster.Envelope)
+		return keystore.WriteShared(*out, s.roster.Envelope)
 	}
 	return cmd
 }
 
-// openAuthority reads the chosen group and its CA key.
-func openAuthority(env *cli.Env) (*state, *authority.Authority, error) {
-	s, err := openWithRoster(env)
+// openAuthority reads the chosen group and its CA key, and has the group's CA to itself until done is called: of two
+// commands that each sign the version after the newest, one would sign a rival of the other's.
+func openAuthority(ctx context.Context, env *cli.Env) (s *state, a *authority.Authority, done func(), err error) {
+	dir, err := env.Dir()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	if !s.dir.HasAuthority() {
-		return nil, nil, cli.WithHint(fmt.Errorf("the CA key of group %s is not in %s", s.group.Name, s.dir.Path()),
+	if !dir.HasAuthority() {
+		g, err := dir.Group()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return nil, nil, nil, cli.WithHint(fmt.Errorf("the CA key of group %s is not in %s", g.Name, dir.Path()),
 			"run this on the machine of the group's keeper")
 	}
-	a, err := authority.Open(s.dir, authority.Options{})
-	return s, a, err
+	done, err = dir.LockAuthority(ctx, func() {
+		fmt.Fprintln(env.Err, "Waiting for another ca command that changes this group.")
+	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if s, err = openWithRoster(env); err == nil {
+		a, err = authority.Open(dir, authority.Options{})
+	}
+	if err != nil {
+		done()
+		return nil, nil, nil, err
+	}
+	return s, a, done, nil
 }
 
 // publish signs a draft as the version after the newest roster and makes it the newest.

@@ -90,6 +90,9 @@ func parseRoles(names []string) ([]wire.Role, error) {
 		}
 		roles = append(roles, role)
 	}
+	if len(roles) == 0 {
+		return nil, errors.New("a group needs a member: name one or more with --members")
+	}
 	if len(roles) > wire.MaxMembers {
 		return nil, fmt.Errorf("%d members: at most %d", len(roles), wire.MaxMembers)
 	}

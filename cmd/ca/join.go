@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -28,6 +29,8 @@ func newRequest() *cobra.Command {
 	}
 	role := cmd.Flags().String("role", "", "the role to ask for; with --relay the relay node's name, when it is not the group's first")
 	relay := cmd.Flags().Bool("relay", false, "ask for a relay node's certificate")
+	cli.EnvUnless(cmd.Flags(), "role", "relay") // there it names a member
+	cli.EnvUnless(cmd.Flags(), "relay", "role")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		env := cli.From(cmd.Context())
 		if (*role == "") && !*relay {
@@ -103,17 +106,18 @@ func newSign() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return sign(env, req, parsed, *replace)
+		return sign(cmd.Context(), env, req, parsed, *replace)
 	}
 	return cmd
 }
 
 // sign issues a certificate, signs a roster with it and prints the bundle.
-func sign(env *cli.Env, req *pki.Request, addrs []ma.Multiaddr, replace bool) error {
-	s, a, err := openAuthority(env)
+func sign(ctx context.Context, env *cli.Env, req *pki.Request, addrs []ma.Multiaddr, replace bool) error {
+	s, a, done, err := openAuthority(ctx, env)
 	if err != nil {
 		return err
 	}
+	defer done()
 	if req.Kind == pki.KindRelay && len(addrs) == 0 {
 		return cli.Usagef("a relay node's request needs --relay-addr")
 	}
@@ -249,6 +253,9 @@ func bundleGroup(env *cli.Env, b *keystore.Bundle) (*pki.Group, error) {
 		return pki.ParseGroup(b.CA)
 	}
 	dir, err := env.Dir()
+	if errors.Is(err, keystore.ErrNoGroup) {
+		err = cli.WithHint(err, "this file brings no group along: import what the group's keeper got from go run ./cmd/ca sign")
+	}
 	if err != nil {
 		return nil, err
 	}

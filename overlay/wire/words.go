@@ -91,7 +91,7 @@ type Role string
 const MaxRole = 32
 
 // ErrRole is returned when a text is not a Role.
-var ErrRole = errors.New("a role is 1 to 32 letters, digits, '-', '_' or '.', beginning with a letter or digit")
+var ErrRole = errors.New("a role is 1 to 32 letters a to z or A to Z (no accents), digits, '-', '_' or '.', beginning with a letter or digit")
 
 // ParseRole returns s as a Role, or ErrRole.
 func ParseRole(s string) (Role, error) {

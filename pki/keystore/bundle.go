@@ -44,6 +44,7 @@ func ReadBundle(r io.Reader) (*Bundle, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("%w: larger than %d bytes", ErrBundle, maxFile)
 	}
+	data = plain(data)
 	if !bytes.Contains(data, []byte("-----BEGIN ")) {
 		return &Bundle{Roster: data}, nil
 	}
@@ -75,7 +76,7 @@ func ReadRequest(r io.Reader) (*pki.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(data)
+	block, _ := pem.Decode(plain(data))
 	if block == nil || block.Type != PEMRequest {
 		return nil, fmt.Errorf("%w: no PEM block %s", pki.ErrRequest, PEMRequest)
 	}

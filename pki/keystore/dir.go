@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -103,7 +104,7 @@ func Workshop(home string) (dir string, done func(), err error) {
 	if err := MakeDir(home); err != nil {
 		return "", nil, err
 	}
-	unlock, err := lockDir(home)
+	unlock, err := lockFile(context.Background(), filepath.Join(home, ".lock"), nil)
 	if err != nil {
 		return "", nil, fmt.Errorf("locking the home: %w", err)
 	}

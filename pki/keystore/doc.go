@@ -12,6 +12,7 @@
 //	  members/<role>/identity.pem  ... its Ed25519 key
 //	  members/<role>/rsa.pem       ... and its RSA key
 //	<home>/.requests/<role>/     keys whose request the authority has not yet answered
+//	<home>/.lock                 taken by whoever makes a group
 //	<home>/.new/                 a group that is being made, or was when its process was killed
 //
 // Keys are PKCS #8 and certificates X.509, both in PEM, so that openssl reads them. Node and relay node keep their own
@@ -23,7 +24,7 @@
 // synced, renamed, and the folder synced. A process that is killed meanwhile leaves one file under a name that the next
 // write takes over. A private key that others may read, or that lies in a folder which others may
 // enter, is refused with a hint. A roster is never replaced by an older one, nor by another of the same version, also
-// when two processes share the home.
+// when two processes share the home; and of two processes that change a group with its CA key one waits for the other.
 //
 // # What it does not do
 //

@@ -66,6 +66,37 @@ func WriteFile(path string, data []byte) (err error) {
 	return syncDir(dir)
 }
 
+// sharedMode is the mode of what is written for others to read.
+const sharedMode fs.FileMode = 0o644
+
+// WriteShared writes what is meant for others, who may read it: nothing in it is secret. A file is replaced whole or not at
+// all, in its folder as it is. What is no file, such as a device or a pipe, is written into and never replaced.
+func WriteShared(path string, data []byte) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(data)
+		return errors.Join(err, f.Close())
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(sharedMode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
 // openTemp opens an empty file of that name, which nobody else writes until it is closed.
 func openTemp(name string) (*os.File, error) {
 	for {

@@ -4,11 +4,6 @@ package keystore
 
 import "os"
 
-// lockFile does nothing here: without a file lock, processes that share a home have to be one.
-func lockFile(string) (unlock func(), err error) { return func() {}, nil }
-
-// lockDir does nothing either.
-func lockDir(string) (unlock func(), err error) { return func() {}, nil }
-
-// lock does nothing either.
+// lock does nothing here, where a file that is open cannot be renamed: two writers of one file would fail, not mix. What
+// must not happen twice at once is behind lockFile, which works everywhere.
 func lock(*os.File) error { return nil }

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -64,7 +65,7 @@ func (f *RosterFile) Save(r *pki.Roster) error {
 	if r.Group != f.group.ID {
 		return pki.ErrRosterGroup
 	}
-	unlock, err := lockFile(f.path + ".lock")
+	unlock, err := lockFile(context.Background(), f.path+".lock", nil)
 	if err != nil {
 		return fmt.Errorf("locking the roster: %w", err)
 	}
