@@ -11,7 +11,7 @@
 // # How it is built
 //
 // One goroutine, the engine, owns everything that decides: the key agreement's step machine, the frame sessions, the
-// outbox and the ordering buffers. All other goroutines only feed it or are fed by it:
+// outbox and the ordering buffers. All other goroutines only feed it, through one bounded queue, or are fed by it:
 //
 //	topic receiver ─┐                                  ┌─► committer: one transaction at a time in state.db
 //	links (readers) ┼─► engine: step, open, order, ────┼─► share workers: RSA wrap and unwrap, circuits

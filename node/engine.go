@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
-	"sync"
 	"time"
 
 	"conclave/node/frame"
@@ -15,14 +13,11 @@ import (
 	"conclave/pki"
 )
 
-// maxTurn is how many topic batches are taken in one turn before everything else is looked at again.
-const maxTurn = 64
+// maxDrain is how many waiting things are done in one turn of the loop before what has become due is looked at again.
+const maxDrain = 64
 
-// engine decides. All its fields and those of its parts are owned by whoever holds turn: New, then the goroutine that runs
-// loop, which lets go of it while it waits for something to do, and meanwhile whoever calls Node.inTurn.
+// engine decides. All its fields and those of its parts belong to the goroutine that runs loop, and before that to New.
 type engine struct {
-	turn sync.Mutex
-
 	// static after construction
 	n      *Node
 	cfg    Config
@@ -47,11 +42,6 @@ type engine struct {
 	paths   paths
 	marks   marks
 	carried carriage
-	yielded bool // in this turn
-
-	late  []*wire.Batch // off the topic; their first frames have been opened outside of loop
-	timer *time.Timer   // ends loop's wait
-	due   time.Time     // when it does
 }
 
 // newEngine makes the engine from what the state file holds.
@@ -61,7 +51,6 @@ func newEngine(n *Node) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{n: n, cfg: n.cfg, self: n.self.Role, random: n.cfg.Rand, roster: n.cfg.Roster, refs: newRefs()}
-	e.turn.Lock()
 	e.ledger = newLedger(e, n.state)
 	e.chats = newChats(e)
 	e.inbound = newInbound(e, loaded.Shown)
@@ -114,55 +103,31 @@ func (e *engine) loop(ctx context.Context) {
 	e.marks.look()
 	e.perform(e.first)
 	e.first = nil
-	e.timer = time.NewTimer(0)
-	defer e.timer.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for ctx.Err() == nil {
 		e.settle()
-		wait := e.wait()
-		e.due = time.Now().Add(wait)
-		e.timer.Reset(wait)
-		var (
-			job          func(*engine)
-			came         *wire.Batch
-			resume, tick bool
-		)
-		e.turn.Unlock()
+		timer.Reset(e.wait())
 		select {
 		case <-ctx.Done():
-		case job = <-e.n.feed:
-		case came = <-e.n.batches:
+		case do := <-e.n.todo:
+			do(e)
+			e.drain()
 		case <-e.n.in.wake:
 		case <-e.n.hub.resume:
-			resume = true
-		case <-e.timer.C:
-			tick = true
-		}
-		e.turn.Lock()
-		e.yielded = false
-		e.catchUp()
-		switch {
-		case job != nil:
-			job(e)
-			e.more()
-		case came != nil:
-			e.inbound.arrived(came, 0)
-			e.more()
-		case resume:
 			e.inbound.resume()
-		case tick:
+		case <-timer.C:
 			e.tick()
 		}
 	}
 }
 
-// more takes what else is there already, so that one turn's settling serves all of it.
-func (e *engine) more() {
-	for range maxTurn {
+// drain does what else waits already, so that one turn's settling serves all of it.
+func (e *engine) drain() {
+	for range maxDrain {
 		select {
-		case f := <-e.n.feed:
-			f(e)
-		case b := <-e.n.batches:
-			e.inbound.arrived(b, 0)
+		case do := <-e.n.todo:
+			do(e)
 		default:
 			return
 		}
@@ -176,42 +141,6 @@ func (e *engine) settle() {
 	e.post.settle()
 	e.keep.settle()
 	e.ledger.settle()
-}
-
-// gather is how long the loop waits for more when all that a person waits for was done outside of it. Arbitrary: a few messages
-// that come together are entered together, and on a machine where others read them too they are not held up meanwhile.
-const gather = 5 * time.Millisecond
-
-// soon has the loop's wait end after gather at the latest.
-func (e *engine) soon() {
-	if at := time.Now().Add(gather); at.Before(e.due) {
-		e.due = at
-		e.timer.Reset(gather)
-	}
-}
-
-// early opens the first frame of a batch off the topic, if its turn has come and not too much of the kind waits already, and
-// leaves the rest to the loop. It reports whether it did.
-func (e *engine) early(b *wire.Batch) bool {
-	if len(e.late) >= maxTurn {
-		return false
-	}
-	e.yielded = true // this is not the engine's goroutine
-	if !e.inbound.early(b) {
-		return false
-	}
-	e.late = append(e.late, b)
-	e.soon()
-	return true
-}
-
-// catchUp does what early left.
-func (e *engine) catchUp() {
-	for _, b := range e.late {
-		e.inbound.arrived(b, 1)
-	}
-	clear(e.late)
-	e.late = e.late[:0]
 }
 
 // tick gives everything whose time has come its turn.
@@ -248,16 +177,6 @@ func sooner(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// yield lets whoever reads events see a message before the rest of the turn is done, which nobody waits for: on a busy
-// machine readers would wait for it, as a goroutine that is woken runs after the one that wakes it. Once in a turn, as each
-// time costs a change of goroutines.
-func (e *engine) yield() {
-	if !e.yielded {
-		e.yielded = true
-		runtime.Gosched()
-	}
 }
 
 func (e *engine) at() At { return At{e.cfg.Now()} }

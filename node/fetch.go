@@ -87,7 +87,7 @@ func (f *fetcher) fetched(by source, seq uint64, batches []wire.Batch, more bool
 	_, relay := by.(*linkView)
 	for _, b := range batches {
 		f.e.keep.received(b, relay)
-		in.take(b, 0, false)
+		in.take(b, false)
 	}
 	if len(batches) > 0 {
 		f.e.carried.fetched()

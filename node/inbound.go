@@ -90,50 +90,23 @@ func (in *inbound) remember(s state.Shown) bool {
 	return true
 }
 
-// early opens the first frame of a batch of frames if its turn has come, and reports whether it did. Everything else is left for
-// arrived.
-func (in *inbound) early(b *wire.Batch) bool {
-	if len(b.Items) == 0 || in.stalled || in.e.cfg.LeaveMessages {
-		return false
-	}
-	h, err := wire.ParseFrameHeader(b.Items[0])
-	if err != nil {
-		return false
-	}
-	ch := in.e.chats.byPrefix[h.Prefix]
-	if ch == nil {
-		return false
-	}
-	l, at := ch.lane(h.Sender, b.Sender), order.Position{Start: h.Start, Counter: h.Counter}
-	if l == nil || at != l.queue.At() || l.queue.Held() > 0 {
-		return false
-	}
-	l.queue.Put(at, b.Items[0])
-	in.enter(l)
-	in.flow(l)
-	if l.queue.Held() > 0 { // it has to wait after all
-		in.touch(l)
-	}
-	return true
-}
-
-// arrived takes in what came over the topic, of which so many frames are opened already.
-func (in *inbound) arrived(b *wire.Batch, opened int) {
+// arrived takes in what came over the topic.
+func (in *inbound) arrived(b wire.Batch) {
 	in.e.carried.heard()
 	in.e.members.hears(b.Sender, true)
-	in.e.keep.received(*b, in.e.links.ready())
-	in.take(*b, opened, true)
+	in.e.keep.received(b, in.e.links.ready())
+	in.take(b, true)
 }
 
-// take takes in what is not opened yet of a verified batch. live says that it came over the topic, not out of the backlog.
-func (in *inbound) take(b wire.Batch, opened int, live bool) {
+// take takes in a verified batch. live says that it came over the topic, not out of the backlog.
+func (in *inbound) take(b wire.Batch, live bool) {
 	if b.Kind == wire.BatchControl {
 		for _, item := range b.Items {
 			in.e.step(keyagreement.Control{Raw: item})
 		}
 		return
 	}
-	for _, item := range b.Items[opened:] {
+	for _, item := range b.Items {
 		if !in.frame(b.Sender, item, live) {
 			in.e.cfg.Log.Debug("a batch holds a frame that its signer may not send", "signer", b.Sender)
 			return
@@ -361,7 +334,6 @@ func (in *inbound) content(l *lane, c frame.Content, late bool) {
 			e.publish(Message{
 				At: e.at(), From: l.member.Role, ID: c.ID, Text: c.Text(), Sent: c.Sent, Epoch: l.chat.about.Number, Late: late,
 			})
-			e.yield()
 			e.ledger.change().Show(s)
 		}
 		in.acks.add(e, s)

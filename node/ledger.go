@@ -12,6 +12,10 @@ import (
 // commitRetry is how long a commit that failed (a full disk, say) waits before it is tried again.
 const commitRetry = time.Second
 
+// gather is how long a commit that nobody waits for waits for more. Arbitrary: a few messages that come together are entered
+// together, and on a machine where others read them too they are not held up meanwhile.
+const gather = 5 * time.Millisecond
+
 // More than burst messages that are on disk nowhere yet wait burstWait times as long for a relay node: so many cost more
 // to write and to take out again than to send. Arbitrary: a quarter of a second for what nobody types.
 const (

@@ -27,8 +27,9 @@ const MaxText = 32 << 10
 // maxOutbox is how many messages may wait for a key or for a relay node.
 const maxOutbox = 16_384
 
-// maxBatches is how many batches from the topic may wait for the engine. What comes on top is fetched from the backlog.
-const maxBatches = 4096
+// maxTodo is how many things may wait for the engine. Batches from the topic that find no room are fetched from the backlog;
+// everybody else waits for room.
+const maxTodo = 4096
 
 var (
 	// ErrText is returned for a message that is empty, longer than MaxText, or not UTF-8.
@@ -54,8 +55,7 @@ type Node struct {
 	nonces    *session.NonceCache
 	relays    *relays
 	routes    map[peer.ID]ma.Multiaddr // by which address each relay node was reached last, before this run
-	feed      chan func(*engine)       // what other goroutines tell the engine
-	batches   chan *wire.Batch         // verified, from the topic
+	todo      chan func(*engine)       // the engine's queue, in which all others leave what it is to do
 	done      chan struct{}            // closed when Run has returned
 	closed    chan struct{}            // closed by Close
 
@@ -108,8 +108,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
 		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(), nonces: session.NewNonceCache(),
-		feed: make(chan func(*engine), 64), batches: make(chan *wire.Batch, maxBatches),
-		served: newServed(), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(), watch: newNetWatch(cfg.Now, cfg.ListenUDP != nil),
+		todo: make(chan func(*engine), maxTodo), served: newServed(), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(), watch: newNetWatch(cfg.Now, cfg.ListenUDP != nil),
 	}
 	n.relays = newRelays(n)
 	n.roster.Store(cfg.Roster)
@@ -160,8 +159,8 @@ func (n *Node) Close() error {
 	return n.state.Close()
 }
 
-// Send queues a message for everybody and returns its ID. It waits for nobody, though it seals and publishes the message
-// itself when nothing else is to be done: events say how the message fares. With too many waiting it returns ErrOutboxFull.
+// Send queues a message for everybody and returns its ID. It waits for nobody: events say how the message fares. With too many
+// waiting it returns ErrOutboxFull.
 func (n *Node) Send(text string) (wire.MessageID, error) {
 	if len(text) == 0 || len(text) > MaxText || !utf8.ValidString(text) {
 		return wire.MessageID{}, ErrText
@@ -170,21 +169,8 @@ func (n *Node) Send(text string) (wire.MessageID, error) {
 	if err != nil {
 		return id, err
 	}
-	if n.flying.Load() > 0 || !n.inTurn(func(e *engine) { e.outbox.settle(); e.soon() }) {
-		n.in.ring() // it may go together with others
-	}
+	n.in.ring()
 	return id, nil
-}
-
-// inTurn has f use the engine, unless somebody does, and reports whether it did. It saves what a person waits for the way to the
-// engine's goroutine, which on a busy machine takes longer than the work. What else f has brought is done by the loop: see soon.
-func (n *Node) inTurn(f func(*engine)) bool {
-	if !n.engine.turn.TryLock() {
-		return false
-	}
-	defer n.engine.turn.Unlock()
-	f(n.engine)
-	return true
 }
 
 // SendWait is Send for a sender that is faster than the network: it waits while the outbox is full.
@@ -230,7 +216,7 @@ func (n *Node) Who(ctx context.Context) (Who, error) {
 func (n *Node) call(ctx context.Context, f func(*engine)) error {
 	ran := make(chan struct{})
 	select {
-	case n.feed <- func(e *engine) { defer close(ran); f(e) }:
+	case n.todo <- func(e *engine) { defer close(ran); f(e) }:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-n.done:

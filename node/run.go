@@ -122,14 +122,8 @@ func (n *Node) deliver(m overlay.Message) bool {
 		return true
 	}
 	n.heardTopic(m.From)
-	if b.Kind == wire.BatchFrames && len(n.batches) == 0 {
-		done := false
-		if n.inTurn(func(e *engine) { done = e.early(b) }); done {
-			return true
-		}
-	}
 	select {
-	case n.batches <- b:
+	case n.todo <- func(e *engine) { e.inbound.arrived(*b) }:
 		return true
 	default:
 		return false
@@ -167,7 +161,7 @@ func (n *Node) topicHeard(from peer.ID) time.Time {
 // post hands f to the engine and reports whether it was taken.
 func (n *Node) post(ctx context.Context, f func(*engine)) bool {
 	select {
-	case n.feed <- f:
+	case n.todo <- f:
 		return true
 	case <-ctx.Done():
 		return false
