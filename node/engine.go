@@ -9,6 +9,7 @@ import (
 	"conclave/node/frame"
 	"conclave/node/keyagreement"
 	"conclave/node/state"
+	"conclave/node/verify"
 	"conclave/overlay/wire"
 	"conclave/pki"
 )
@@ -40,7 +41,7 @@ type engine struct {
 	links   links
 	members presence
 	paths   paths
-	marks   marks
+	codes   *verify.Book
 	carried carriage
 }
 
@@ -62,7 +63,7 @@ func newEngine(n *Node) (*engine, error) {
 	e.members = newPresence(e)
 	e.carried = carriage{e: e}
 	e.paths = newPaths(e)
-	e.marks = newMarks(e, loaded.Marks)
+	e.codes = verify.New(n.cfg.Group, n.self.Certificate, loaded.Marks)
 	n.routes = routesIn(loaded.Marks)
 	n.in.restore(e.self, loaded.Shown, loaded.Outbox)
 	if err := e.chats.restore(loaded.Sessions); err != nil {
@@ -100,7 +101,7 @@ func (e *engine) begin(loaded *state.Loaded) error {
 func (e *engine) loop(ctx context.Context) {
 	e.ctx = ctx
 	e.outbox.announce()
-	e.marks.look()
+	e.lookAtCodes()
 	e.perform(e.first)
 	e.first = nil
 	timer := time.NewTimer(0)

@@ -205,7 +205,7 @@ func (e *engine) who() Who {
 			s.Online = e.members.online[m.Role]
 			way := e.paths.to(m, s.Online)
 			s.Path, s.Reason = way.path, way.reason
-			s.PairCode = pki.PairCode(e.cfg.Group.ID, e.n.self.Certificate, m.Certificate)
+			s.PairCode = e.codes.Pair(m)
 		}
 		w.Members = append(w.Members, s)
 	}

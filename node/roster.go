@@ -80,7 +80,7 @@ func (e *engine) rosterIs(next *pki.Roster) {
 		e.publish(Problem{At: e.at(), Text: "this member was removed from the group", Hint: "ask whoever keeps the group's CA key"})
 	}
 	e.near.offerRoster("")
-	e.marks.look()
+	e.lookAtCodes()
 	e.step(keyagreement.RosterIs{Roster: rosterView(next)})
 }
 

@@ -41,6 +41,7 @@ var arrows = []arrow{
 	{from: "node/keyagreement", not: hosts, reason: "the state machine does no I/O"},
 	{from: "node/frame", not: []string{"conclave"}, except: []string{"conclave/node/frame", "conclave/overlay/wire"}, reason: "frames know keys and bytes, no network"},
 	{from: "node/frame", not: slices.Concat(hosts, []string{"os", "net", "log$"}), direct: true, reason: "frames know keys and bytes, no network"},
+	{from: "node/verify", not: []string{"conclave"}, except: []string{"conclave/node/verify", "conclave/overlay/wire", "conclave/pki"}, reason: "codes come from certificates alone"},
 	{from: "cmd", not: []string{"conclave/node", "conclave/relaynode"}, except: []string{"conclave/node$", "conclave/node/doctor$", "conclave/relaynode$", "conclave/relaynode/mailbox$", "conclave/relaynode/backlog$"}, direct: true, reason: "screens use the exported API of node and relaynode (of which the stores' limits and the doctor are part), nothing deeper"},
 	{from: "", not: []string{"math/rand"}, except: []string{"math/rand/v2"}, direct: true, reason: "a seedable generator is one import away from a key"},
 	{from: "cmd", not: []string{libp2p + "$"}, reason: "the root package links WebRTC and WebTransport, whatever its options say"},
@@ -136,8 +137,8 @@ func TestImportArrowsBite(t *testing.T) {
 // clockless are the packages that are told the time and never ask for it; stepped are those that start no goroutine
 // either.
 var (
-	clockless = []string{"pki", "overlay/wire", "node/keyagreement", "node/frame"}
-	stepped   = []string{"overlay/wire", "node/keyagreement", "node/frame"}
+	clockless = []string{"pki", "overlay/wire", "node/keyagreement", "node/frame", "node/verify"}
+	stepped   = []string{"overlay/wire", "node/keyagreement", "node/frame", "node/verify"}
 )
 
 // clocks are the functions of package time that read a clock or wait for one.
