@@ -18,9 +18,9 @@ func (e *engine) sign(message []byte) []byte { return ed25519.Sign(e.cfg.Identit
 func (e *engine) step(in keyagreement.Input) {
 	durable, rest := e.remember(e.machine.Step(e.cfg.Now(), in))
 	switch {
-	case durable || e.ledger.waiting():
+	case durable || e.ledger.Waiting():
 		if durable || len(rest) > 0 {
-			e.ledger.then(func() { e.perform(rest) })
+			e.ledger.Then(func() { e.perform(rest) })
 		}
 	default:
 		e.perform(rest)
@@ -32,18 +32,18 @@ func (e *engine) remember(outs []keyagreement.Output) (durable bool, rest []keya
 	for _, o := range outs {
 		switch o := o.(type) {
 		case keyagreement.Persist:
-			e.ledger.change().Put(o.Key, o.Value)
+			e.ledger.Change().Put(o.Key, o.Value)
 			durable = true
 			continue
 		case keyagreement.Erase:
-			e.ledger.change().Delete(o.Key)
+			e.ledger.Change().Delete(o.Key)
 			durable = true
 			continue
 		case keyagreement.Completed:
 			e.chats.complete(o.Session)
 			durable = true
 		case keyagreement.Forget:
-			e.ledger.change().Forget(o.Transcript)
+			e.ledger.Change().Forget(o.Transcript)
 			durable = true
 		}
 		rest = append(rest, o)

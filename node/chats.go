@@ -75,7 +75,7 @@ func (c *chats) restore(sessions []state.Session) error {
 		frames, err := frame.Restore(s.State, c.e.random)
 		if err != nil {
 			c.e.cfg.Log.Error("a session of the state file cannot be restored", "epoch", a.Number, "err", err)
-			c.e.ledger.change().Forget(s.Transcript)
+			c.e.ledger.Change().Forget(s.Transcript)
 			continue
 		}
 		c.add(&chat{about: a, frames: frames})
@@ -106,8 +106,8 @@ func (c *chats) complete(s keyagreement.Session) {
 		panic("a session's description does not marshal: " + err.Error()) // it is made of numbers and strings
 	}
 	point := frames.Checkpoint()
-	e.ledger.change().AddSession(state.Session{Transcript: s.Transcript, About: text, State: point.Bytes()})
-	e.ledger.then(func() { frames.Committed(point) })
+	e.ledger.Change().AddSession(state.Session{Transcript: s.Transcript, About: text, State: point.Bytes()})
+	e.ledger.Then(func() { frames.Committed(point) })
 	c.add(&chat{about: a, frames: frames, agreed: true})
 }
 

@@ -31,7 +31,7 @@ type engine struct {
 	refs    refs
 	first   []keyagreement.Output // of the machine's making; performed when loop begins
 
-	ledger  *ledger
+	ledger  *state.Ledger
 	chats   chats
 	inbound inbound
 	outbox  outbox
@@ -52,7 +52,10 @@ func newEngine(n *Node) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{n: n, cfg: n.cfg, self: n.self.Role, random: n.cfg.Rand, roster: n.cfg.Roster, refs: newRefs()}
-	e.ledger = newLedger(e, n.state)
+	e.ledger = state.NewLedger(n.state, state.LedgerConfig{
+		QueueCommit: e.cfg.Timing.QueueCommit, WindowCommit: e.cfg.Timing.WindowCommit, Sessions: e.checkpoints, Failed: n.commitFailed,
+		Post: func(ctx context.Context, f func()) bool { return n.post(ctx, func(*engine) { f() }) },
+	})
 	e.chats = newChats(e)
 	e.inbound = newInbound(e, loaded.Shown)
 	e.outbox = newOutbox(e, loaded)
@@ -94,7 +97,7 @@ func (e *engine) begin(loaded *state.Loaded) error {
 	e.machine = machine
 	e.chats.recall(machine.Inspect())
 	_, e.first = e.remember(outs)
-	return e.ledger.finish()
+	return e.ledger.Begin()
 }
 
 // loop works until ctx ends.
@@ -141,7 +144,7 @@ func (e *engine) settle() {
 	e.outbox.settle()
 	e.post.settle()
 	e.keep.settle()
-	e.ledger.settle()
+	e.ledger.Settle()
 }
 
 // tick gives everything whose time has come its turn.
@@ -163,7 +166,7 @@ func (e *engine) wait() time.Duration {
 		wait = min(wait, at.Sub(e.cfg.Now()))
 	}
 	for _, due := range []time.Time{
-		e.ledger.deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.keep.deadline(), e.members.due, e.paths.due,
+		e.ledger.Deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.keep.deadline(), e.members.due, e.paths.due,
 	} {
 		if !due.IsZero() {
 			wait = min(wait, due.Sub(now))
@@ -188,6 +191,22 @@ func (e *engine) note(format string, args ...any) {
 	e.publish(Note{e.at(), fmt.Sprintf(format, args...)})
 }
 
+// checkpoints adds the states of all frame sessions that changed to what is committed next.
+func (e *engine) checkpoints(buffer func() []byte, add func(wire.Transcript, []byte, func())) {
+	for _, c := range e.chats.all {
+		if c.frames.Dirty() {
+			point := c.frames.CheckpointIn(buffer())
+			add(c.about.Transcript, point.Bytes(), func() { c.frames.Committed(point) })
+		}
+	}
+}
+
+// commitFailed tells a person that nothing can be written.
+func (n *Node) commitFailed(err error) {
+	n.cfg.Log.Error("the state cannot be written; nothing new is sent until it can", "err", err)
+	n.hub.publish(Problem{At: At{n.cfg.Now()}, Text: fmt.Sprintf("the state cannot be written: %v", err), Hint: "make room on the disk"})
+}
+
 // rekey asks for a new epoch.
 func (e *engine) rekey() { e.step(keyagreement.Rekey{}) }
 
@@ -202,6 +221,6 @@ func (e *engine) messageID() (id wire.MessageID, err error) {
 // dirty says that a frame session changed: its window is to be on disk soon.
 func (e *engine) dirty(s *frame.Session) {
 	if s.Dirty() {
-		e.ledger.soon()
+		e.ledger.Soon()
 	}
 }

@@ -334,7 +334,7 @@ func (in *inbound) content(l *lane, c frame.Content, late bool) {
 			e.publish(Message{
 				At: e.at(), From: l.member.Role, ID: c.ID, Text: c.Text(), Sent: c.Sent, Epoch: l.chat.about.Number, Late: late,
 			})
-			e.ledger.change().Show(s)
+			e.ledger.Change().Show(s)
 		}
 		in.acks.add(e, s)
 	case frame.ContentAck:

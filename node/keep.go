@@ -41,12 +41,12 @@ func newKeeper(e *engine, saved []state.Shelved) keeper {
 	for _, one := range saved {
 		b, err := wire.ParseBatch(one.Data)
 		if err != nil || e.cfg.Now().Sub(one.At) > shelfAge {
-			e.ledger.change().Unshelve(one.Seq)
+			e.ledger.Change().Unshelve(one.Seq)
 			continue
 		}
 		seq, gone := k.shelf.Put(b, one.Seq, bytes.Equal(b.Sender, identityKey(e.cfg.Identity)))
 		if seq == 0 {
-			e.ledger.change().Unshelve(one.Seq)
+			e.ledger.Change().Unshelve(one.Seq)
 			continue
 		}
 		k.shelf.SetKept(seq)
@@ -101,8 +101,8 @@ func (k *keeper) received(b wire.Batch, stored bool) {
 // write has a batch on disk soon, and before whatever is committed later.
 func (k *keeper) write(seq int64) {
 	if entry, news := k.shelf.SetKept(seq); news {
-		k.e.ledger.change().Shelve(state.Shelved{Seq: seq, Data: entry.Data, At: k.e.cfg.Now(), Stored: entry.Stored})
-		k.e.ledger.soon()
+		k.e.ledger.Change().Shelve(state.Shelved{Seq: seq, Data: entry.Data, At: k.e.cfg.Now(), Stored: entry.Stored})
+		k.e.ledger.Soon()
 	}
 }
 
@@ -110,8 +110,8 @@ func (k *keeper) write(seq int64) {
 func (k *keeper) dropped(gone []shelf.Entry) {
 	for _, entry := range gone {
 		if entry.Kept {
-			k.e.ledger.change().Unshelve(entry.Seq)
-			k.e.ledger.soon()
+			k.e.ledger.Change().Unshelve(entry.Seq)
+			k.e.ledger.Soon()
 		}
 		if s := k.own[entry.Seq]; s != nil && s.aside {
 			delete(k.e.outbox.byID, s.id)
@@ -184,8 +184,8 @@ func (k *keeper) stored(id wire.BatchID) {
 		seq = s.seq
 	}
 	if entry, news := k.shelf.SetStored(seq); news && entry.Kept {
-		k.e.ledger.change().ShelfStored(seq)
-		k.e.ledger.soon()
+		k.e.ledger.Change().ShelfStored(seq)
+		k.e.ledger.Soon()
 	}
 	delete(k.own, seq)
 	if delete(k.bringing, id); brought && len(k.bringing) == 0 {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"conclave/node/frame"
@@ -146,77 +145,6 @@ func TestGapGrace(t *testing.T) {
 			t.Errorf("%s: a fetch is due after %v, want %v", name, after, test.want)
 		}
 	}
-}
-
-// TestQueueWaits has one message wait for a relay node for a while, a burst longer, and nothing once all are stored. What
-// else is written meanwhile does not take them along.
-func TestQueueWaits(t *testing.T) {
-	l := newLedger(&engine{cfg: Config{Timing: Timing{QueueCommit: time.Hour, WindowCommit: time.Minute}}}, nil)
-	hours := func() time.Duration { return time.Until(l.deadline()).Round(time.Hour) / time.Hour }
-	l.queue(state.Outgoing{Seq: 0}, func() {})
-	if got := hours(); got != 1 {
-		t.Errorf("one message is written after %d hours, want 1", got)
-	}
-	for i := range int64(burst) {
-		l.queue(state.Outgoing{Seq: 1 + i}, func() {})
-	}
-	if got := hours(); got != burstWait {
-		t.Errorf("a burst is written after %d hours, want %d", got, burstWait)
-	}
-	for i := range int64(burst + 1) {
-		l.done(i)
-	}
-	if !l.deadline().IsZero() {
-		t.Error("a commit is wanted though every message is stored")
-	}
-	l.within(0)
-	l.queue(state.Outgoing{Seq: 200}, func() {})
-	l.settle()
-	if entry := <-l.jobs; !entry.change.Empty() || len(l.held) != 1 {
-		t.Errorf("a commit of something else took a message along: %+v", entry.change)
-	}
-	l.flying = false
-	l.since = l.since.Add(-time.Hour)
-	l.settle()
-	if entry := <-l.jobs; entry.change.Empty() || len(entry.told) != 1 || len(l.held) != 0 {
-		t.Errorf("a message whose time has come is not written: %+v", entry.change)
-	}
-	l.flying = false
-	l.done(200)
-	if got := time.Until(l.deadline()); l.deadline().IsZero() || got > time.Minute {
-		t.Errorf("a message that is done is taken out after %v", got)
-	}
-}
-
-// TestCommitsWhenIdle has what messages bring committed in the first pause between them, and without a pause in time all the
-// same.
-func TestCommitsWhenIdle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const latest = 50 * time.Millisecond
-		l := newLedger(&engine{cfg: Config{Timing: Timing{WindowCommit: latest}}}, nil)
-		began := time.Now()
-		l.soon()
-		if got := time.Until(l.deadline()); got != gather {
-			t.Errorf("a commit is due %v after a message, want %v", got, gather)
-		}
-		for time.Since(began) < latest-time.Millisecond {
-			time.Sleep(time.Millisecond)
-			l.settle()
-			l.soon()
-		}
-		if len(l.jobs) > 0 {
-			t.Fatal("a commit began between messages that follow each other closely")
-		}
-		time.Sleep(time.Millisecond)
-		l.settle()
-		if len(l.jobs) == 0 {
-			t.Errorf("no commit began within %v", latest)
-		}
-		l.flying = false
-		if !l.deadline().IsZero() {
-			t.Error("a commit is wanted though nothing came since the last")
-		}
-	})
 }
 
 // TestOtherFrame tells a repeated frame from another at its place, for as long as it is remembered.

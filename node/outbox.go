@@ -134,7 +134,7 @@ func (o *outbox) collect() []state.Outgoing {
 // enter has messages written to disk.
 func (o *outbox) enter(fresh []state.Outgoing) {
 	for _, m := range fresh {
-		o.e.ledger.queue(m, func() { o.queued(m.ID) })
+		o.e.ledger.Queue(m, func() { o.queued(m.ID) })
 	}
 }
 
@@ -280,7 +280,7 @@ func (e *engine) toTopic(data []byte) error { return e.n.topic.PublishNow(e.ctx,
 func (o *outbox) sealFailed(err error) {
 	switch {
 	case errors.Is(err, frame.ErrNotCommitted): // the commit that allows it is under way
-		o.e.ledger.within(0)
+		o.e.ledger.Within(0)
 	case errors.Is(err, frame.ErrExhausted):
 		o.e.step(keyagreement.Rekey{})
 	default:
@@ -406,9 +406,9 @@ func (o *outbox) acknowledged(id wire.MessageID) {
 	o.queued(id)
 	delete(o.open, id)
 	e := o.e
-	e.ledger.done(p.Seq)
-	e.ledger.change().Show(state.Shown{Sender: e.self, ID: id})
-	e.ledger.soon()
+	e.ledger.Done(p.Seq)
+	e.ledger.Change().Show(state.Shown{Sender: e.self, ID: id})
+	e.ledger.Soon()
 	e.n.in.done(1)
 }
 

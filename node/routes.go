@@ -49,6 +49,6 @@ func (l *link) connect(ctx context.Context) error {
 
 // reachedBy remembers by which address a relay node was reached.
 func (e *engine) reachedBy(relay peer.ID, by ma.Multiaddr) {
-	e.ledger.change().Mark(routePrefix+relay.String(), []byte(by.String()))
-	e.ledger.soon()
+	e.ledger.Change().Mark(routePrefix+relay.String(), []byte(by.String()))
+	e.ledger.Soon()
 }

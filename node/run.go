@@ -31,7 +31,7 @@ func (n *Node) run(ctx context.Context) error {
 		return errors.Join(err, n.shutdown())
 	}
 	var group sync.WaitGroup
-	group.Go(func() { n.engine.ledger.run(ctx) })
+	group.Go(func() { n.engine.ledger.Run(ctx) })
 	group.Go(func() { n.pool.run(ctx) })
 	group.Go(func() { n.watch.run(ctx) })
 	group.Go(func() { n.followTopic(ctx) })
@@ -47,7 +47,7 @@ func (n *Node) run(ctx context.Context) error {
 	n.relays.close()
 	group.Wait()
 	n.carriers.Wait()
-	return errors.Join(n.engine.ledger.finish(), n.shutdown())
+	return errors.Join(n.engine.ledger.Finish(), n.shutdown())
 }
 
 // open builds the host and joins the topic.

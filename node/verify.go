@@ -41,8 +41,8 @@ func (e *engine) lookAtCodes() {
 
 func (e *engine) keepCodes(list ...verify.Record) {
 	for _, r := range list {
-		e.ledger.change().Mark(r.Key, r.Value)
-		e.ledger.soon()
+		e.ledger.Change().Mark(r.Key, r.Value)
+		e.ledger.Soon()
 	}
 }
 
