@@ -87,7 +87,7 @@ func (e *engine) tell(o keyagreement.Output) {
 		e.note("roster version %d is needed", o.Version)
 	case keyagreement.OfferRoster:
 		// The relay node hands a roster that is newer than what it has to everybody, and answers an older one.
-		e.links.offer(&wire.RosterUpdate{Envelope: e.roster.Envelope})
+		e.relays.Offer(&wire.RosterUpdate{Envelope: e.roster.Envelope})
 		e.near.offerRoster(o.To)
 	case keyagreement.ToldBehind:
 		if c := e.chats.all[o.Transcript]; c == nil || c.frames.Start() < o.Start {

@@ -142,13 +142,13 @@ func (p *paths) begin(id peer.ID, try *approach) {
 		p.look(id)
 		return
 	}
-	if !e.links.ready() || what == partOpens && !e.post.circuits.hold(id) {
+	if !e.relays.Ready() || what == partOpens && !e.post.circuits.hold(id) {
 		try.again(p, time.Second)
 		return
 	}
 	try.busy = true
 	p.running++
-	relays := e.links.relays()
+	relays := e.relays.Carriers()
 	e.n.carriers.Go(func() {
 		limited, cancel := context.WithTimeout(ctx, approachTimeout)
 		defer cancel()

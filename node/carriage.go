@@ -1,9 +1,6 @@
 package node
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 const (
 	// doubts is how many batches in a row the topic has to fail to carry.
@@ -13,9 +10,6 @@ const (
 	// doubtBytes is how much may be on its way for a late batch to count: on a slow line what is large is late.
 	doubtBytes = 8 << 10
 )
-
-// errNotCarried is the reason of a link that ended because the topic did not carry what it should have.
-var errNotCarried = errors.New("what is sent over the topic does not arrive")
 
 // carriage finds out whether the topic carries, from what is sent and read anyway: a batch that the relay node acknowledges
 // only when it got it over the session as well, and a batch of another member that had to be fetched, were not carried.
@@ -63,13 +57,10 @@ func (c *carriage) fetched() {
 
 // doubt ends the main link.
 func (c *carriage) doubt() {
-	main := c.e.links.main
+	main := c.e.relays.Main()
 	if main == nil || time.Since(c.told) < doubtAgain {
 		return
 	}
 	c.told, c.in, c.out = time.Now(), streak{}, streak{}
-	select {
-	case main.link.doubt <- struct{}{}:
-	default:
-	}
+	c.e.n.uplink.Doubt(main.ID)
 }

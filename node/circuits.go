@@ -65,7 +65,7 @@ func (c *circuits) send(to peer.ID, way *circuit) {
 	letters := way.waiting[:n:n]
 	way.waiting, way.busy = way.waiting[n:], true
 	e, ctx := c.e, c.e.ctx
-	e.links.addAddresses(to)
+	e.addAddresses(to)
 	e.n.carriers.Go(func() {
 		accepted, err := e.n.sendShares(ctx, to, letters)
 		e.n.post(ctx, func(e *engine) { e.post.circuits.sent(to, letters, accepted, err) })
@@ -267,17 +267,17 @@ func (n *Node) takeShares(ctx context.Context, from peer.ID, way Way, items [][]
 // addAddresses makes a member dialable over the relay nodes that this member is connected to. Of one with whom no direct
 // connection is wanted the other addresses are forgotten, which identify told over an earlier circuit: otherwise the shares of
 // a large group would leave everybody connected to everybody.
-func (l *links) addAddresses(to peer.ID) {
-	if l.e.paths.enough(to) {
-		l.e.n.host.Peerstore().ClearAddrs(to)
+func (e *engine) addAddresses(to peer.ID) {
+	if e.paths.enough(to) {
+		e.n.host.Peerstore().ClearAddrs(to)
 	}
-	for _, one := range l.all {
-		if one.conn == nil {
+	for _, r := range e.relays.All() {
+		if r.Conn() == nil {
 			continue
 		}
-		for _, a := range one.link.addresses() {
+		for _, a := range e.relays.Addresses(r) {
 			if c, err := overlay.CircuitAddr(a); err == nil {
-				l.e.n.host.Peerstore().AddAddr(to, c, peerstore.TempAddrTTL)
+				e.n.host.Peerstore().AddAddr(to, c, peerstore.TempAddrTTL)
 			}
 		}
 	}

@@ -206,7 +206,7 @@ func TestSharesKeepToTheRing(t *testing.T) {
 			}
 			book := e.n.host.Peerstore()
 			book.AddAddr(m.Peer, own, time.Minute)
-			e.links.addAddresses(m.Peer)
+			e.addAddresses(m.Peer)
 			direct := slices.ContainsFunc(book.Addrs(m.Peer), func(a ma.Multiaddr) bool { return !overlay.IsCircuit(a) })
 			circuit := slices.ContainsFunc(book.Addrs(m.Peer), overlay.IsCircuit)
 			beyond := e.paths.enough(m.Peer)

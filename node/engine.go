@@ -9,6 +9,7 @@ import (
 	"conclave/node/frame"
 	"conclave/node/keyagreement"
 	"conclave/node/state"
+	"conclave/node/uplink"
 	"conclave/node/verify"
 	"conclave/overlay/wire"
 	"conclave/pki"
@@ -38,7 +39,7 @@ type engine struct {
 	post    post
 	keep    keeper
 	near    neighbours
-	links   links
+	relays  *uplink.Table
 	members presence
 	paths   paths
 	codes   *verify.Book
@@ -62,12 +63,12 @@ func newEngine(n *Node) (*engine, error) {
 	e.post = newPost(e)
 	e.near = newNeighbours(e)
 	e.keep = newKeeper(e, loaded.Shelf)
-	e.links = newLinks(e)
+	n.uplink = n.newUplink(uplink.Routes(loaded.Marks))
+	e.relays = uplink.NewTable(n.uplink.Addresses)
 	e.members = newPresence(e)
 	e.carried = carriage{e: e}
 	e.paths = newPaths(e)
 	e.codes = verify.New(n.cfg.Group, n.self.Certificate, loaded.Marks)
-	n.routes = routesIn(loaded.Marks)
 	n.in.restore(e.self, loaded.Shown, loaded.Outbox)
 	if err := e.chats.restore(loaded.Sessions); err != nil {
 		return nil, err

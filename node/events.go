@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"conclave/node/uplink"
 	"conclave/overlay/wire"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -114,14 +115,14 @@ type Peer struct {
 }
 
 // LinkState is how far the connection to a relay node has come.
-type LinkState string
+type LinkState = uplink.State
 
 // The states of a link.
 const (
-	Connecting    LinkState = "connecting"
-	Authenticated LinkState = "authenticated"
-	Ready         LinkState = "ready"
-	Down          LinkState = "down"
+	Connecting    = uplink.Connecting
+	Authenticated = uplink.Authenticated
+	Ready         = uplink.Ready
+	Down          = uplink.Down
 )
 
 // Link says that the connection to a relay node changed.

@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"conclave/node/uplink"
 	"conclave/overlay/wire"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -58,9 +59,9 @@ func (f *fetcher) ask(l *lane, now time.Time) {
 		in.watch(l)
 		return
 	}
-	m := wire.Fetch{Seq: f.e.links.number(), Prefix: l.chat.about.Transcript.Prefix(), Sender: l.sender, Start: w.Start, From: w.From, To: w.To, Signer: wire.Signer(l.member.Identity)}
+	m := wire.Fetch{Seq: f.e.relays.Number(), Prefix: l.chat.about.Transcript.Prefix(), Sender: l.sender, Start: w.Start, From: w.From, To: w.To, Signer: wire.Signer(l.member.Identity)}
 	sources := f.sources(l)
-	if len(sources) == 0 || !sources[l.tries%len(sources)].ask(&m) {
+	if len(sources) == 0 || !sources[l.tries%len(sources)].Ask(&m) {
 		// Alone one waits. Others who are there and cannot be asked may send what is missing by themselves.
 		if !f.e.n.topic.Reaches() {
 			l.vain = time.Time{}
@@ -84,7 +85,7 @@ func (f *fetcher) fetched(by source, seq uint64, batches []wire.Batch, more bool
 	in, l := &f.e.inbound, u.lane
 	delete(f.under, seq)
 	l.fetching = 0
-	_, relay := by.(*linkView)
+	_, relay := by.(*uplink.Relay)
 	for _, b := range batches {
 		f.e.keep.received(b, relay)
 		in.take(b, false)

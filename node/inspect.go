@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"conclave/node/keyagreement"
+	"conclave/node/uplink"
 	"conclave/overlay"
 	"conclave/overlay/wire"
 	"conclave/pki"
@@ -101,7 +102,7 @@ func (n *Node) Inspect(ctx context.Context) (Inspection, error) {
 	err := n.call(ctx, func(e *engine) {
 		in = Inspection{
 			At: e.at(), Who: e.who(), Peer: n.self.Peer, GroupID: e.cfg.Group.ID, Topic: n.topicName, RosterHash: e.roster.Hash,
-			RosterIssued: e.roster.Issued, Links: e.links.views(), Epochs: e.machine.Inspect(),
+			RosterIssued: e.roster.Issued, Links: e.linkViews(), Epochs: e.machine.Inspect(),
 			Outbox: OutboxView{Waiting: len(e.outbox.queue), Flying: len(e.outbox.flying), FlyingBytes: e.outbox.flyingBytes},
 		}
 		if e.chats.using != nil {
@@ -126,26 +127,6 @@ func (n *Node) Retry(ctx context.Context) error {
 	return n.call(ctx, func(e *engine) { e.outbox.hurry() })
 }
 
-// views returns the links in detail.
-func (l *links) views() []LinkView {
-	views := make([]LinkView, 0, len(l.all))
-	for id, v := range l.all {
-		view := LinkView{Relay: id, State: v.state, Reason: v.why, Main: v == l.main}
-		if r, ok := l.e.roster.Relay(id); ok {
-			view.Name = r.Role
-		}
-		if v.conn != nil {
-			view.Database, view.RosterVersion, view.RoundTrip = v.conn.Database().String(), v.conn.RemoteRosterVersion(), v.conn.RTT()
-		}
-		for _, a := range v.link.addresses() {
-			view.Addrs = append(view.Addrs, a.String())
-		}
-		views = append(views, view)
-	}
-	slices.SortFunc(views, func(a, b LinkView) int { return strings.Compare(string(a.Relay), string(b.Relay)) })
-	return views
-}
-
 // connections returns the open connections, relay nodes' first.
 func (n *Node) connections(roster *pki.Roster) []Connection {
 	var list []Connection
@@ -153,7 +134,7 @@ func (n *Node) connections(roster *pki.Roster) []Connection {
 		stat := c.Stat()
 		conn := Connection{
 			Peer: c.RemotePeer(), Circuit: overlay.IsCircuit(c.RemoteMultiaddr()), Inbound: stat.Direction.String() == "Inbound",
-			Detail: describeConn(c), Since: stat.Opened,
+			Detail: uplink.Describe(c), Since: stat.Opened,
 		}
 		if m, _, ok := roster.MemberByPeer(conn.Peer); ok {
 			conn.Role = m.Role

@@ -59,7 +59,7 @@ func newKeeper(e *engine, saved []state.Shelved) keeper {
 }
 
 // alone reports whether batches are kept and no relay node is there to store them.
-func (k *keeper) alone() bool { return k.shelf != nil && !k.e.links.ready() }
+func (k *keeper) alone() bool { return k.shelf != nil && !k.e.relays.Ready() }
 
 // sent keeps a batch of this member.
 func (k *keeper) sent(s *sealed) {
@@ -154,7 +154,7 @@ func (k *keeper) down() {
 
 // settle brings the relay node the next of what it has not got. What flies goes its own way.
 func (k *keeper) settle() {
-	if k.shelf == nil || !k.e.links.ready() || k.next.IsZero() || time.Now().Before(k.next) {
+	if k.shelf == nil || !k.e.relays.Ready() || k.next.IsZero() || time.Now().Before(k.next) {
 		return
 	}
 	clear(k.bringing)
@@ -169,7 +169,7 @@ func (k *keeper) settle() {
 		k.bringing[wire.BatchIDOf(entry.Data)] = entry.Seq
 	}
 	k.next = time.Now().Add(bringRetry)
-	if !k.e.links.offer(m) {
+	if !k.e.relays.Offer(m) {
 		clear(k.bringing)
 	}
 }
@@ -201,7 +201,7 @@ func (k *keeper) refused(r wire.RefusedBatch) {
 }
 
 func (k *keeper) deadline() time.Time {
-	if k.shelf == nil || !k.e.links.ready() {
+	if k.shelf == nil || !k.e.relays.Ready() {
 		return time.Time{}
 	}
 	return k.next

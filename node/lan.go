@@ -186,7 +186,7 @@ func (m *meeting) learn(id peer.ID, addrs []ma.Multiaddr) {
 	for _, a := range addrs {
 		full = append(full, a.Encapsulate(ma.StringCast("/p2p/"+id.String())))
 	}
-	m.n.relays.learn(id, full)
+	m.n.uplink.Learn(id, full)
 }
 
 // dial begins the dials that are due.
@@ -281,29 +281,4 @@ func (n *Node) followTopic(ctx context.Context) {
 			calls.are(ctx, near)
 		}
 	}
-}
-
-// learned are addresses of a relay node that were found while its link runs.
-type learned struct {
-	mu    sync.Mutex
-	addrs []ma.Multiaddr // guarded by mu; each ends in /p2p/<peer ID>
-	news  chan struct{}
-}
-
-func newLearned() *learned { return &learned{news: make(chan struct{}, 1)} }
-
-func (l *learned) set(addrs []ma.Multiaddr) {
-	l.mu.Lock()
-	l.addrs = addrs
-	l.mu.Unlock()
-	select {
-	case l.news <- struct{}{}:
-	default:
-	}
-}
-
-func (l *learned) get() []ma.Multiaddr {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.addrs
 }

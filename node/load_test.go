@@ -234,7 +234,7 @@ func TestGapWithMuchBehind(t *testing.T) {
 		if err := b.run.node.call(t.Context(), func(e *engine) {
 			for l := range e.inbound.gaps {
 				if full = l.queue.Held() >= order.MaxHeld; full {
-					l.due, before = time.Now(), e.links.number()
+					l.due, before = time.Now(), e.relays.Number()
 					e.cfg.Timing.GapGrace = 0 // what finds no room now is missed, and fetched, later
 				}
 			}
@@ -243,7 +243,7 @@ func TestGapWithMuchBehind(t *testing.T) {
 		}
 	}
 	b.reads("A", want...)
-	if err := b.run.node.call(t.Context(), func(e *engine) { after = e.links.number() }); err != nil {
+	if err := b.run.node.call(t.Context(), func(e *engine) { after = e.relays.Number() }); err != nil {
 		t.Fatal(err)
 	}
 	if fetches := after - before; fetches > 20 {

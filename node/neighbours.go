@@ -43,11 +43,9 @@ func newNeighbours(e *engine) neighbours { return neighbours{e: e, all: make(map
 
 // source is somebody who can be asked for batches: a relay node or a member.
 type source interface {
-	// ask queues a fetch and reports whether there was room.
-	ask(*wire.Fetch) bool
+	// Ask queues a fetch and reports whether there was room.
+	Ask(*wire.Fetch) bool
 }
-
-func (v *linkView) ask(m *wire.Fetch) bool { return v.conn != nil && v.conn.Offer(m) == nil }
 
 // visit is one backlog stream to a member.
 type visit struct {
@@ -56,7 +54,8 @@ type visit struct {
 	out chan wire.Message
 }
 
-func (v *visit) ask(m *wire.Fetch) bool { return v.offer(m) }
+// Ask queues a fetch and reports whether there was room.
+func (v *visit) Ask(m *wire.Fetch) bool { return v.offer(m) }
 
 func (v *visit) offer(m wire.Message) bool {
 	select {
@@ -93,7 +92,7 @@ func (ns *neighbours) offerRoster(to wire.Role) {
 // sources returns whom to ask for what a lane misses: relay nodes, then its sender, then other members.
 func (f *fetcher) sources(l *lane) []source {
 	var list []source
-	for _, v := range f.e.links.usable() {
+	for _, v := range f.e.relays.Usable() {
 		list = append(list, v)
 	}
 	var near []*visit

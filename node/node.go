@@ -11,14 +11,13 @@ import (
 
 	"conclave/node/shelf"
 	"conclave/node/state"
+	"conclave/node/uplink"
 	"conclave/overlay"
-	"conclave/overlay/session"
 	"conclave/overlay/wire"
 	"conclave/pki"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 )
 
 // MaxText is the longest message in bytes.
@@ -52,19 +51,16 @@ type Node struct {
 	state     *state.Store
 	in        *inbox
 	pool      *pool
-	nonces    *session.NonceCache
-	relays    *relays
-	routes    map[peer.ID]ma.Multiaddr // by which address each relay node was reached last, before this run
-	todo      chan func(*engine)       // the engine's queue, in which all others leave what it is to do
-	done      chan struct{}            // closed when Run has returned
-	closed    chan struct{}            // closed by Close
+	uplink    *uplink.Uplink
+	todo      chan func(*engine) // the engine's queue, in which all others leave what it is to do
+	done      chan struct{}      // closed when Run has returned
+	closed    chan struct{}      // closed by Close
 
 	roster   atomic.Pointer[pki.Roster] // the one in force; replaced under rosterMu
 	rosterMu sync.Mutex
 
-	watch  *netWatch
-	flying atomic.Int64 // bytes that were published and that no relay node has acknowledged
-	topics sync.Map     // peer.ID to *atomic.Int64: when, after born, something last came over the topic from there
+	inFlight atomic.Int64 // bytes that were published and that no relay node has acknowledged
+	topics   sync.Map     // peer.ID to *atomic.Int64: when, after born, something last came over the topic from there
 
 	// Owned by the topic's event loop: of whom the last message came, and their entry in topics.
 	lastFrom  peer.ID
@@ -107,10 +103,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
-		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(), nonces: session.NewNonceCache(),
-		todo: make(chan func(*engine), maxTodo), served: newServed(), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(), watch: newNetWatch(cfg.Now, cfg.ListenUDP != nil),
+		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(),
+		todo: make(chan func(*engine), maxTodo), served: newServed(), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(),
 	}
-	n.relays = newRelays(n)
 	n.roster.Store(cfg.Roster)
 	n.contacts = newContacts(n)
 	if n.engine, err = newEngine(n); err != nil {

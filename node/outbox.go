@@ -10,6 +10,7 @@ import (
 	"conclave/node/frame"
 	"conclave/node/keyagreement"
 	"conclave/node/state"
+	"conclave/node/uplink"
 	"conclave/overlay/batch"
 	"conclave/overlay/wire"
 )
@@ -257,7 +258,7 @@ func (o *outbox) fly(s *sealed, data []byte) {
 	s.data, s.flown = data, time.Now()
 	err := e.toTopic(data)
 	s.id = wire.BatchIDOf(data)
-	s.due = s.flown.Add(e.cfg.Timing.StoreAfter + min(lineTime(o.flyingBytes+len(data))/4, storeExtra))
+	s.due = s.flown.Add(e.cfg.Timing.StoreAfter + min(uplink.LineTime(o.flyingBytes+len(data))/4, storeExtra))
 	if err != nil {
 		e.cfg.Log.Debug("publishing; the batch goes over the session stream", "err", err)
 		s.due = s.flown
@@ -265,7 +266,7 @@ func (o *outbox) fly(s *sealed, data []byte) {
 	o.flying = append(o.flying, s)
 	o.byID[s.id] = s
 	o.flyingBytes += len(data)
-	e.n.flying.Store(int64(o.flyingBytes))
+	e.n.inFlight.Store(int64(o.flyingBytes))
 	e.keep.sent(s)
 	o.flown(s, false)
 	if !o.e.chats.volume && s.chat.frames.Next().Counter >= maxFrames {
@@ -310,10 +311,10 @@ func (o *outbox) again() {
 	for _, s := range due {
 		m.Batches = append(m.Batches, s.data)
 	}
-	waiting := o.e.links.unheard()
-	sent := o.e.links.offer(m)
+	waiting := o.e.relays.Unheard()
+	sent := o.e.relays.Offer(m)
 	for _, s := range due {
-		s.due = now.Add(min(o.e.cfg.Timing.StoreAfter<<min(s.tries, 6), storeMax) + lineTime(size+waiting))
+		s.due = now.Add(min(o.e.cfg.Timing.StoreAfter<<min(s.tries, 6), storeMax) + uplink.LineTime(size+waiting))
 		if sent {
 			s.tries++
 			o.flown(s, true)
@@ -334,14 +335,14 @@ func (o *outbox) up(newDatabase bool) {
 	size := 0
 	for _, data := range o.kept {
 		if size > 0 && size+len(data) > storeBytes {
-			o.e.links.offer(&wire.Store{Batches: m.Batches})
+			o.e.relays.Offer(&wire.Store{Batches: m.Batches})
 			m.Batches, size = nil, 0
 		}
 		m.Batches = append(m.Batches, data)
 		size += len(data)
 	}
 	if len(m.Batches) > 0 {
-		o.e.links.offer(&m)
+		o.e.relays.Offer(&m)
 	}
 }
 
@@ -385,7 +386,7 @@ func (o *outbox) land(s *sealed) {
 	}
 	o.flying = slices.DeleteFunc(o.flying, func(x *sealed) bool { return x == s })
 	o.flyingBytes -= len(s.data)
-	o.e.n.flying.Store(int64(o.flyingBytes))
+	o.e.n.inFlight.Store(int64(o.flyingBytes))
 }
 
 func (o *outbox) keep(data []byte) {

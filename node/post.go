@@ -1,11 +1,11 @@
 package node
 
 import (
-	"crypto/ed25519"
 	"slices"
 	"time"
 
 	"conclave/node/keyagreement"
+	"conclave/node/uplink"
 	"conclave/overlay/batch"
 	"conclave/overlay/wire"
 
@@ -67,13 +67,13 @@ func (p *post) settle() {
 	if p.wrapping == 0 || len(p.mail) >= wire.MaxMailItems/2 {
 		p.deposit()
 	}
-	p.e.links.acknowledge()
+	p.e.relays.Acknowledge()
 }
 
 // publish sends the waiting control messages in as few batches as they fit into. Those for absent members too go into
 // batches of their own, which are also left in the mailboxes.
 func (p *post) publish() {
-	if len(p.broadcasts) == 0 || !p.e.links.ready() && !p.e.n.topic.Reaches() {
+	if len(p.broadcasts) == 0 || !p.e.relays.Ready() && !p.e.n.topic.Reaches() {
 		return
 	}
 	waiting := p.broadcasts
@@ -151,7 +151,7 @@ func (p *post) wrapped(parcel keyagreement.Parcel, to peer.ID, envelope []byte, 
 		return
 	}
 	l := letter{item: wire.MailItem{To: to, Kind: wire.KindShare, Payload: envelope}, parcel: parcel}
-	l.mailed = p.e.links.ready() && !p.e.n.connected(to)
+	l.mailed = p.e.relays.Ready() && !p.e.n.connected(to)
 	if p.e.members.online[parcel.To] && p.circuits.carry(l) && !l.mailed {
 		return
 	}
@@ -184,7 +184,7 @@ func (p *post) unwrap(u keyagreement.Unwrap) {
 
 // deposit leaves what waits in mailboxes, everything in as few requests as it fits into.
 func (p *post) deposit() {
-	if !p.e.links.ready() {
+	if !p.e.relays.Ready() {
 		if slices.ContainsFunc(p.mail, func(l letter) bool { return l.item.Kind == wire.KindShare }) {
 			p.undeliverable()
 		}
@@ -196,11 +196,11 @@ func (p *post) deposit() {
 			size += len(p.mail[n].item.Payload)
 			n++
 		}
-		m := &wire.Deposit{Seq: p.e.links.number()}
+		m := &wire.Deposit{Seq: p.e.relays.Number()}
 		for _, l := range p.mail[:n] {
 			m.Items = append(m.Items, l.item)
 		}
-		if !p.e.links.offer(m) {
+		if !p.e.relays.Offer(m) {
 			p.undeliverable()
 			return
 		}
@@ -288,19 +288,19 @@ func (p *post) deadline() (due time.Time) {
 
 // delivered takes in mail: shares and control batches, which the link has verified. It is acknowledged to the relay node
 // that delivered it.
-func (p *post) delivered(by *linkView, mails []parsedMail) {
+func (p *post) delivered(by *uplink.Relay, mails []uplink.Mail) {
 	for _, m := range mails {
-		done := func() { by.acks = append(by.acks, m.id) }
+		done := func() { by.Acknowledge(m.ID) }
 		switch {
-		case m.share != nil:
+		case m.Share != nil:
 			if ref := p.e.refs.add(done); ref != 0 {
-				p.e.shareCame(ByMailbox, p.e.roleOf(m.from), m.share)
-				p.e.step(keyagreement.Envelope{Ref: ref, Raw: m.share})
+				p.e.shareCame(ByMailbox, p.e.roleOf(m.From), m.Share)
+				p.e.step(keyagreement.Envelope{Ref: ref, Raw: m.Share})
 			}
-		case len(m.control) > 0:
-			p.e.members.hears(m.signer, false)
-			left := len(m.control)
-			for _, raw := range m.control {
+		case len(m.Control) > 0:
+			p.e.members.hears(m.Signer, false)
+			left := len(m.Control)
+			for _, raw := range m.Control {
 				ref := p.e.refs.add(func() {
 					if left--; left == 0 {
 						done()
@@ -314,13 +314,4 @@ func (p *post) delivered(by *linkView, mails []parsedMail) {
 			done() // nothing that anybody could use
 		}
 	}
-}
-
-// parsedMail is one mail as the link hands it on: a share, or verified control messages, or neither.
-type parsedMail struct {
-	id      wire.MailID
-	from    peer.ID // as the relay node says
-	share   []byte
-	control [][]byte
-	signer  ed25519.PublicKey // of control
 }

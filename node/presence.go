@@ -67,7 +67,7 @@ func (p *presence) listens(role wire.Role) bool { return p.online[role] && p.of(
 // hint takes a source's word. A hint that comes before a link is ready waits for it.
 func (p *presence) hint(source peer.ID, online []peer.ID) {
 	p.hints[source] = online
-	if p.e.links.ready() {
+	if p.e.relays.Ready() {
 		p.apply()
 	}
 }
@@ -75,7 +75,7 @@ func (p *presence) hint(source peer.ID, online []peer.ID) {
 // gone forgets what a source said, when others are left.
 func (p *presence) gone(source peer.ID) {
 	delete(p.hints, source)
-	if p.e.links.ready() && len(p.hints) > 0 {
+	if p.e.relays.Ready() && len(p.hints) > 0 {
 		p.apply()
 	}
 }
@@ -144,7 +144,7 @@ func (p *presence) apply() {
 // sources returns everybody whom some source sees.
 func (p *presence) sources() []peer.ID {
 	seen := slices.Collect(maps.Keys(p.near))
-	if p.e.links.ready() {
+	if p.e.relays.Ready() {
 		for _, online := range p.hints {
 			seen = append(seen, online...)
 		}
@@ -190,7 +190,7 @@ func (e *engine) roleOf(id peer.ID) wire.Role {
 func (e *engine) who() Who {
 	w := Who{
 		Self: e.self, Group: e.cfg.Group.Name, GroupCode: pki.GroupCode(e.cfg.Group), RosterVersion: e.roster.Version,
-		RosterExpires: e.roster.Expires, Links: e.links.list(), Waiting: e.n.in.count(),
+		RosterExpires: e.roster.Expires, Links: e.linkList(), Waiting: e.n.in.count(),
 	}
 	var confirmed map[wire.Role]bool
 	if ch := e.chats.using; ch != nil {

@@ -2,153 +2,176 @@ package node
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"sync"
 
-	"conclave/overlay"
-	"conclave/pki"
+	"conclave/node/keyagreement"
+	"conclave/node/uplink"
+	"conclave/overlay/session"
+	"conclave/overlay/wire"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// relays holds the links that run, one for each relay node: those that were named, or else those of the roster, whichever
-// it is, and those that were found on the local network.
-type relays struct {
-	n *Node
-
-	mu    sync.Mutex
-	start func(func())                   // runs a function on a goroutine that Run waits for; nil before and after; guarded by mu
-	ctx   context.Context                // of run; guarded by mu
-	links map[peer.ID]*link              // guarded by mu
-	stops map[peer.ID]context.CancelFunc // guarded by mu
+// newUplink returns the connections to the relay nodes, which begin once Run begins.
+func (n *Node) newUplink(routes map[peer.ID]ma.Multiaddr) *uplink.Uplink {
+	t := n.cfg.Timing
+	return uplink.New(uplink.Config{
+		Group: n.cfg.Group, Certificate: n.cfg.Certificate, Identity: n.cfg.Identity, Nonces: session.NewNonceCache(),
+		Roster: n.roster.Load, TakeRoster: n.takeRoster, Verify: n.verify,
+		Relays: n.cfg.Relays, LAN: n.cfg.LAN != nil, Routes: routes,
+		TopicHeard: n.topicHeard, InFlight: func() int { return int(n.inFlight.Load()) }, Simulated: n.cfg.ListenUDP != nil,
+		Timing: uplink.Timing{
+			RedialMin: t.RedialMin, RedialMax: t.RedialMax, DialShort: t.DialShort, DialTimeout: t.DialTimeout,
+			ProbeEvery: t.ProbeEvery, ProbeQuick: t.ProbeQuick, ProbeTimeout: t.ProbeTimeout,
+		},
+		Now: n.cfg.Now, Log: n.cfg.Log, Sink: uplinkSink{n},
+	})
 }
 
-func newRelays(n *Node) *relays {
-	return &relays{n: n, links: make(map[peer.ID]*link), stops: make(map[peer.ID]context.CancelFunc)}
+// uplinkSink leaves what the uplink tells in the engine's queue.
+type uplinkSink struct{ n *Node }
+
+// Changed implements uplink.Sink.
+func (s uplinkSink) Changed(ctx context.Context, c uplink.Change) {
+	s.n.post(ctx, func(e *engine) { e.relayChanged(c) })
 }
 
-// open begins the links to the relay nodes that are known at the start.
-func (r *relays) open(ctx context.Context, start func(func()), known map[peer.ID][]ma.Multiaddr) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ctx, r.start = ctx, start
-	for id, addrs := range known {
-		if len(addrs) > 0 || r.n.cfg.LAN == nil {
-			r.begin(newLink(r.n, id, addrs))
-		}
-	}
+// Received implements uplink.Sink.
+func (s uplinkSink) Received(ctx context.Context, m uplink.Message) bool {
+	return s.n.post(ctx, func(e *engine) { e.relaySays(m) })
 }
 
-// close begins no more links.
-func (r *relays) close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.start = nil
+// Reached implements uplink.Sink.
+func (s uplinkSink) Reached(ctx context.Context, relay peer.ID, by ma.Multiaddr) {
+	s.n.post(ctx, func(e *engine) {
+		e.ledger.Change().Mark(uplink.RouteRecord(relay, by))
+		e.ledger.Soon()
+	})
 }
 
-// begin runs a link. The caller holds mu.
-func (r *relays) begin(l *link) {
-	ctx, stop := context.WithCancel(r.ctx)
-	r.links[l.relay], r.stops[l.relay] = l, stop
-	r.start(func() { l.run(ctx) })
+// Skewed implements uplink.Sink.
+func (s uplinkSink) Skewed(ctx context.Context, skew *session.SkewError) {
+	s.n.post(ctx, func(e *engine) {
+		e.publish(Problem{
+			At: e.at(), Text: skew.Error(), Hint: "compare this machine's clock with another one and set the one that is wrong",
+		})
+	})
 }
 
-// learn gives a relay node's addresses, each ending in /p2p/<peer ID>, to its link, which is begun if it does not run.
-func (r *relays) learn(id peer.ID, addrs []ma.Multiaddr) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if l := r.links[id]; l != nil {
-		l.learned.set(addrs)
-	} else if r.start != nil {
-		l = newLink(r.n, id, nil)
-		l.learned.set(addrs)
-		r.begin(l)
-	}
+// Step implements uplink.Sink.
+func (s uplinkSink) Step(relay peer.ID, step uplink.Step, detail string) {
+	s.n.hub.publish(LinkStep{At: At{s.n.cfg.Now()}, Relay: relay, Step: step, Detail: detail})
 }
 
-// follow acts on a newer roster, unless relay nodes were named: links to relay nodes that are not in it any more end, and
-// links to new ones begin.
-func (r *relays) follow(roster *pki.Roster) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.start == nil || len(r.n.cfg.Relays) > 0 {
+// relayChanged takes in how far the connection to a relay node is, and what that means for the other parts.
+func (e *engine) relayChanged(c uplink.Change) {
+	relay := e.relays.Of(c.Relay)
+	wasMain := e.relays.Main() == relay
+	if !e.relays.Apply(c) {
 		return
 	}
-	for id := range r.links {
-		if _, ok := roster.Relay(id); !ok {
-			r.stops[id]()
-			delete(r.links, id)
-			delete(r.stops, id)
+	e.cfg.Log.Debug("link", "relay", c.Relay, "state", c.State, "reason", c.Reason)
+	e.publish(Link{At: e.at(), Relay: c.Relay, State: c.State, Reason: c.Reason})
+	switch c.State {
+	case uplink.Ready:
+		e.paths.renew()
+		e.chooseRelay()
+	case uplink.Down:
+		e.inbound.fetch.down(relay)
+		e.members.gone(c.Relay)
+		if !wasMain {
+			return
 		}
-	}
-	for id, addrs := range withOuter(rosterRelays(roster)) {
-		if r.links[id] == nil && len(addrs) > 0 {
-			r.begin(newLink(r.n, id, addrs))
+		e.post.down()
+		e.step(keyagreement.RelayDown{})
+		if !e.chooseRelay() {
+			e.keep.down()
+			e.members.relayDown()
 		}
 	}
 }
 
-// relayAddrs returns the relay nodes to connect to and the addresses of each.
-func (n *Node) relayAddrs() (map[peer.ID][]ma.Multiaddr, error) {
-	roster := n.roster.Load()
-	if len(n.cfg.Relays) == 0 {
-		return withOuter(rosterRelays(roster)), nil
+// chooseRelay has requests sent to a relay node that is ready, if there is none for them. It reports whether it found one.
+func (e *engine) chooseRelay() bool {
+	relay, newDatabase := e.relays.Choose()
+	if relay == nil {
+		return false
 	}
-	named := make(map[peer.ID][]ma.Multiaddr)
-	for _, a := range n.cfg.Relays {
-		id, addr, err := relayOf(a, roster)
-		if err != nil {
-			return nil, err
-		}
-		named[id] = append(named[id], addr)
-	}
-	return withOuter(named), nil
+	e.outbox.up(newDatabase)
+	e.keep.up(newDatabase)
+	e.step(keyagreement.RelayUp{Database: relay.Conn().Database()})
+	e.members.relayUp()
+	e.inbound.fetch.again()
+	return true
 }
 
-func rosterRelays(roster *pki.Roster) map[peer.ID][]ma.Multiaddr {
-	all := make(map[peer.ID][]ma.Multiaddr)
-	for _, r := range roster.Relays {
-		all[r.Peer] = slices.Clone(r.Addrs)
+// relaySays takes in what a relay node says. Batches in it are verified.
+func (e *engine) relaySays(m uplink.Message) {
+	relay := e.relays.Of(m.Relay)
+	switch msg := m.Message.(type) {
+	case *wire.Presence:
+		e.members.hint(m.Relay, msg.Online)
+	case *wire.Delivery:
+		e.post.delivered(relay, m.Mails)
+	case *wire.DepositResult:
+		if relay == e.relays.Main() {
+			e.post.deposited(msg)
+		}
+	case *wire.Stored:
+		e.outbox.stored(msg.IDs)
+		e.outbox.refused(msg.Refused)
+	case *wire.Heads:
+		e.inbound.headsAre(m.Relay, msg.Heads, msg.Full)
+	case *wire.Fetched:
+		e.inbound.fetch.fetched(relay, msg.Seq, m.Batches, msg.More)
+	case *wire.Refusal:
+		e.relayRefuses(relay, msg)
 	}
-	return all
 }
 
-// withOuter adds the relay nodes that circuit addresses lead through. A relay node behind another one has no slots, and the
-// outer one keeps no connection without a session: so whoever uses the inner one uses the outer one too.
-func withOuter(all map[peer.ID][]ma.Multiaddr) map[peer.ID][]ma.Multiaddr {
-	outer := make(map[peer.ID][]ma.Multiaddr)
-	for _, addrs := range all {
-		for _, a := range addrs {
-			if through, ok := overlay.Outer(a); ok {
-				_, id := peer.SplitAddr(through)
-				outer[id] = append(outer[id], through)
-			}
-		}
+func (e *engine) relayRefuses(relay *uplink.Relay, m *wire.Refusal) {
+	e.cfg.Log.Warn("the relay node refuses a request", "relay", relay.ID, "code", m.Code, "text", m.Text)
+	if m.Code == wire.RefusedReplaced {
+		e.publish(Problem{
+			At: e.at(), Text: "another process uses this member's identity", Hint: "stop one of the two",
+		})
 	}
-	for id, addrs := range outer {
-		for _, a := range addrs {
-			if !slices.ContainsFunc(all[id], a.Equal) {
-				all[id] = append(all[id], a)
-			}
-		}
+	if m.Seq == 0 {
+		return
 	}
-	return all
+	if relay == e.relays.Main() {
+		e.post.refused(m.Seq)
+	}
+	e.inbound.fetch.refused(relay, m.Seq)
 }
 
-// relayOf splits a relay node's address. An address without peer ID is taken for the roster's only relay node.
-func relayOf(a ma.Multiaddr, roster *pki.Roster) (peer.ID, ma.Multiaddr, error) {
-	if _, id := peer.SplitAddr(a); id != "" {
-		return id, a, nil
+// linkList returns the relay nodes for a Who.
+func (e *engine) linkList() []Link {
+	var out []Link
+	for _, r := range e.relays.All() {
+		state, why := r.State()
+		out = append(out, Link{At: e.at(), Relay: r.ID, State: state, Reason: why})
 	}
-	if len(roster.Relays) != 1 {
-		return "", nil, fmt.Errorf("the relay address %s does not end in /p2p/<peer ID>", a)
+	return out
+}
+
+// linkViews returns the relay nodes in detail.
+func (e *engine) linkViews() []LinkView {
+	all := e.relays.All()
+	views := make([]LinkView, 0, len(all))
+	for _, r := range all {
+		view := LinkView{Relay: r.ID, Main: r == e.relays.Main()}
+		view.State, view.Reason = r.State()
+		if known, ok := e.roster.Relay(r.ID); ok {
+			view.Name = known.Role
+		}
+		if conn := r.Conn(); conn != nil {
+			view.Database, view.RosterVersion, view.RoundTrip = conn.Database().String(), conn.RemoteRosterVersion(), conn.RTT()
+		}
+		for _, a := range e.relays.Addresses(r) {
+			view.Addrs = append(view.Addrs, a.String())
+		}
+		views = append(views, view)
 	}
-	id := roster.Relays[0].Peer
-	full, err := ma.NewMultiaddr(a.String() + "/p2p/" + id.String())
-	if err != nil {
-		return "", nil, fmt.Errorf("reading the relay address: %w", err)
-	}
-	return id, full, nil
+	return views
 }

@@ -31,7 +31,7 @@ func (n *Node) takeRoster(ctx context.Context, envelope []byte) error {
 	if !n.post(ctx, func(e *engine) { e.rosterIs(next) }) {
 		return ctx.Err()
 	}
-	n.relays.follow(n.roster.Load())
+	n.uplink.Follow(n.roster.Load())
 	return nil
 }
 

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"conclave/node/state"
+	"conclave/node/uplink"
 )
 
 // TestRouteIsRemembered: the address by which the relay node was reached is there after a restart; without a state file
@@ -22,22 +22,11 @@ func TestRouteIsRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if got := again.routes[w.group.Relay(0).Cert.Peer]; got == nil || !got.Equal(w.relayAt) {
+	loaded, err := again.state.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := uplink.Routes(loaded.Marks)[w.group.Relay(0).Cert.Peer]; got == nil || !got.Equal(w.relayAt) {
 		t.Errorf("remembers %v, want %s", got, w.relayAt)
-	}
-}
-
-// TestStrangeRoutes: what is no route, or a damaged one, is left out.
-func TestStrangeRoutes(t *testing.T) {
-	routes := routesIn(map[string][]byte{
-		"code/A": []byte("{}"), "route/": nil, "route/x": []byte("/ip4/127.0.0.1/tcp/1"),
-		"route/12D3KooWGRUVh7Zpxb1m4CmAUGL3dmCFgVvLbLVjTxWnQkiQ6gtg": []byte("nonsense"),
-	})
-	if len(routes) != 0 {
-		t.Errorf("took %v", routes)
-	}
-	var l state.Loaded
-	if n := len(routesIn(l.Marks)); n != 0 {
-		t.Errorf("%d routes of nothing", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"conclave/node/uplink"
 	"conclave/overlay"
 	"conclave/overlay/batch"
 	"conclave/overlay/wire"
@@ -20,8 +21,7 @@ const shareStreams = 64
 
 // run is the life of the node between Run's call and its return.
 func (n *Node) run(ctx context.Context) error {
-	known, err := n.relayAddrs()
-	if err != nil {
+	if err := n.uplink.Check(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -33,9 +33,12 @@ func (n *Node) run(ctx context.Context) error {
 	var group sync.WaitGroup
 	group.Go(func() { n.engine.ledger.Run(ctx) })
 	group.Go(func() { n.pool.run(ctx) })
-	group.Go(func() { n.watch.run(ctx) })
 	group.Go(func() { n.followTopic(ctx) })
-	n.relays.open(ctx, group.Go, known)
+	group.Go(func() {
+		if err := n.uplink.Run(ctx, uplink.Network{Host: n.host, Topic: n.topic, TopicName: n.topicName}); err != nil {
+			n.cfg.Log.Error("relay nodes cannot be connected to", "err", err) // Check found nothing
+		}
+	})
 	group.Go(func() { n.contacts.run(ctx) })
 	if n.cfg.LAN != nil {
 		group.Go(func() { n.meet(ctx) })
@@ -44,7 +47,6 @@ func (n *Node) run(ctx context.Context) error {
 	n.in.close()
 	n.engine.outbox.enter(n.engine.outbox.collect()) // what Send took in the last moment is sent after the next start
 	cancel()
-	n.relays.close()
 	group.Wait()
 	n.carriers.Wait()
 	return errors.Join(n.engine.ledger.Finish(), n.shutdown())
@@ -138,6 +140,17 @@ func (n *Node) verify(data []byte) (wire.Batch, bool) {
 	}
 	_, member := n.roster.Load().MemberByIdentity(b.Sender)
 	return b, member
+}
+
+// verifiedFrames returns the batches of frames that a member signed.
+func (n *Node) verifiedFrames(batches [][]byte) []wire.Batch {
+	var out []wire.Batch
+	for _, data := range batches {
+		if b, ok := n.verify(data); ok && b.Kind == wire.BatchFrames {
+			out = append(out, b)
+		}
+	}
+	return out
 }
 
 // heardTopic notes that something came over the topic from that peer. Only the library's event loop calls it.

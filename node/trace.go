@@ -2,15 +2,12 @@ package node
 
 import (
 	"crypto/sha256"
-	"crypto/tls"
-	"fmt"
 	"time"
 
+	"conclave/node/uplink"
 	"conclave/overlay"
-	"conclave/overlay/session"
 	"conclave/overlay/wire"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -26,20 +23,15 @@ type LinkStep struct {
 }
 
 // Step names a LinkStep.
-type Step string
+type Step = uplink.Step
 
 // The steps of a link, in their usual order.
 const (
-	// StepDialled: there is an encrypted connection, which proves the relay node's peer ID.
-	StepDialled Step = "dialled"
-	// StepHandshake: both sides have shown their certificates and signed the other's nonce.
-	StepHandshake Step = "handshake"
-	// StepTopic: the relay node takes part in the group's topic.
-	StepTopic Step = "topic"
-	// StepReserved: the relay node keeps a circuit slot, so that other members reach this one.
-	StepReserved Step = "reserved"
-	// StepNoSlot: it does not; shares come by mailbox.
-	StepNoSlot Step = "no slot"
+	StepDialled   = uplink.StepDialled
+	StepHandshake = uplink.StepHandshake
+	StepTopic     = uplink.StepTopic
+	StepReserved  = uplink.StepReserved
+	StepNoSlot    = uplink.StepNoSlot
 )
 
 // Way is how a share travels.
@@ -83,39 +75,6 @@ type Refused struct {
 	At
 	IDs    []wire.MessageID
 	Reason string
-}
-
-// step tells that a link got somewhere. It is called on the link's goroutine.
-func (l *link) step(s Step, format string, args ...any) {
-	l.n.hub.publish(LinkStep{At: At{l.n.cfg.Now()}, Relay: l.relay, Step: s, Detail: fmt.Sprintf(format, args...)})
-}
-
-// dialled tells what kind of connection there is.
-func (l *link) dialled() {
-	for _, c := range l.n.host.Network().ConnsToPeer(l.relay) {
-		l.step(StepDialled, "%s", describeConn(c))
-	}
-}
-
-// describeConn says how a connection is carried and protected.
-func describeConn(c network.Conn) string {
-	state := c.ConnState()
-	security := string(state.Security)
-	if security == "" && state.Transport == "quic-v1" {
-		security = tls.VersionName(tls.VersionTLS13)
-	}
-	text := fmt.Sprintf("%s over %s", c.RemoteMultiaddr(), state.Transport)
-	if security != "" {
-		text += ", secured by " + security
-	}
-	return text
-}
-
-// shaken tells what the session handshake found.
-func (l *link) shaken(conn *session.Conn) {
-	cert := conn.Remote()
-	l.step(StepHandshake, "certificate of relay node %s verified (SHA-256 %s), nonces signed both ways, database %s, roster version %d there",
-		cert.Role, fingerprint(cert.DER), conn.Database(), conn.RemoteRosterVersion())
 }
 
 // shareGone tells what became of letters on their way to one member; others than shares are left out.

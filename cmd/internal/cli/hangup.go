@@ -20,7 +20,7 @@ func newHangup(end context.CancelFunc) *hangup {
 	h := new(hangup)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
-	signal.Notify(make(chan os.Signal), syscall.SIGPIPE) // nobody receives: the write's own error tells
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // nobody receives: the write's own error tells
 	go func() {
 		for range signals {
 			if !h.tell() {

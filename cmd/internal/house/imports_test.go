@@ -41,6 +41,10 @@ var arrows = []arrow{
 	{from: "node/keyagreement", not: hosts, reason: "the state machine does no I/O"},
 	{from: "node/frame", not: []string{"conclave"}, except: []string{"conclave/node/frame", "conclave/overlay/wire"}, reason: "frames know keys and bytes, no network"},
 	{from: "node/frame", not: slices.Concat(hosts, []string{"os", "net", "log$"}), direct: true, reason: "frames know keys and bytes, no network"},
+	{from: "node/uplink", not: []string{"conclave/node"}, except: []string{"conclave/node/uplink"}, reason: "the connections to relay nodes do not know what runs over them"},
+	{from: "node/state", not: []string{"conclave"}, except: []string{"conclave/node/state", "conclave/overlay/durable", "conclave/overlay/wire"}, reason: "the state file knows nothing of what it keeps"},
+	{from: "node/shelf", not: []string{"conclave/node"}, except: []string{"conclave/node/shelf"}, reason: "a room does not import the house"},
+	{from: "node/order", not: []string{"conclave"}, except: []string{"conclave/node/order"}, reason: "order comes from positions alone"},
 	{from: "node/verify", not: []string{"conclave"}, except: []string{"conclave/node/verify", "conclave/overlay/wire", "conclave/pki"}, reason: "codes come from certificates alone"},
 	{from: "cmd", not: []string{"conclave/node", "conclave/relaynode"}, except: []string{"conclave/node$", "conclave/node/doctor$", "conclave/relaynode$", "conclave/relaynode/mailbox$", "conclave/relaynode/backlog$"}, direct: true, reason: "screens use the exported API of node and relaynode (of which the stores' limits and the doctor are part), nothing deeper"},
 	{from: "", not: []string{"math/rand"}, except: []string{"math/rand/v2"}, direct: true, reason: "a seedable generator is one import away from a key"},
@@ -125,6 +129,7 @@ func TestImportArrowsBite(t *testing.T) {
 		{"the codec has inner packages", pkg{ImportPath: "conclave/overlay/wire", Deps: []string{"conclave/overlay/wire/internal/pb"}}, false},
 		{"a screen reaches below node", pkg{ImportPath: "conclave/cmd/node", Imports: []string{"conclave/node/frame"}}, true},
 		{"a screen uses node", pkg{ImportPath: "conclave/cmd/node", Imports: []string{"conclave/node"}, Deps: []string{"conclave/node", "conclave/node/frame"}}, false},
+		{"a room imports the house", pkg{ImportPath: "conclave/node/uplink", Deps: []string{"conclave/node"}}, true},
 		{"frames log", pkg{ImportPath: "conclave/node/frame", Imports: []string{"log"}}, true},
 	} {
 		got := slices.ContainsFunc(arrows, func(a arrow) bool { return len(a.breaks(c.p)) > 0 })

@@ -1,4 +1,4 @@
-package node
+package uplink
 
 import (
 	"context"
@@ -32,17 +32,19 @@ const (
 // errBehind is why no slot is asked for: over a circuit there are none, and the outer relay node has one.
 var errBehind = errors.New("the relay node is behind another one")
 
-// link keeps one relay node connected: it dials, authenticates, joins and reserves, and begins again when any of it is
-// lost, for as long as its run lasts. It tells the engine and owns nothing of it.
-type link struct {
+// supervisor keeps one relay node connected: it dials, authenticates, joins and reserves, and begins again when any of it is
+// lost, for as long as its run lasts.
+type supervisor struct {
 	// static after construction
-	n     *Node
+	cfg   *Config
+	net   Network
+	watch *netWatch
 	relay peer.ID
 	addrs []ma.Multiaddr
 
-	learned *learned      // addresses found later
-	kick    chan struct{} // holds one: something happened to the network
-	doubt   chan struct{} // holds one: the topic does not carry
+	found *found        // addresses found later
+	kick  chan struct{} // holds one: something happened to the network
+	doubt chan struct{} // holds one: the topic does not carry
 
 	// Owned by run.
 	first    ma.Multiaddr  // the address that worked last
@@ -52,22 +54,16 @@ type link struct {
 	skewed   bool          // the last handshake failed because a clock is wrong, and that was told
 }
 
-func newLink(n *Node, relay peer.ID, addrs []ma.Multiaddr) *link {
-	return &link{
-		n: n, relay: relay, addrs: addrs, learned: newLearned(), kick: make(chan struct{}, 1), doubt: make(chan struct{}, 1), first: n.routes[relay],
+func newSupervisor(u *Uplink, relay peer.ID, addrs []ma.Multiaddr) *supervisor {
+	return &supervisor{
+		cfg: &u.cfg, net: u.net, watch: u.watch, relay: relay, addrs: addrs, found: newFound(), kick: make(chan struct{}, 1),
+		doubt: make(chan struct{}, 1), first: u.cfg.Routes[relay],
 	}
 }
 
-// incoming is a message as the engine gets it: what costs time was done before.
-type incoming struct {
-	wire.Message
-	batches []wire.Batch // of a Fetched: those that a member signed
-	mails   []parsedMail // of a Delivery
-}
-
 // run connects until ctx ends.
-func (l *link) run(ctx context.Context) {
-	defer l.n.watch.add(l.kick)()
+func (l *supervisor) run(ctx context.Context) {
+	defer l.watch.add(l.kick)()
 	for failures := 0; ctx.Err() == nil; {
 		l.tell(ctx, Connecting, "")
 		began := time.Now()
@@ -77,8 +73,8 @@ func (l *link) run(ctx context.Context) {
 		}
 		// A connection that is dead in one direction would be taken for a living one by the next dial, and pubsub greets
 		// anew only on a new one.
-		_ = l.n.host.Network().ClosePeer(l.relay)
-		l.n.post(ctx, func(e *engine) { e.links.down(l, err.Error()) })
+		_ = l.net.Host.Network().ClosePeer(l.relay)
+		l.tell(ctx, Down, err.Error())
 		l.tellSkew(ctx, err)
 		spent := time.Since(began)
 		if !errors.Is(err, errDial) && spent > steadyAfter || errors.Is(err, errChanged) {
@@ -92,30 +88,26 @@ func (l *link) run(ctx context.Context) {
 	}
 }
 
-func (l *link) tell(ctx context.Context, s LinkState, why string) {
-	l.n.post(ctx, func(e *engine) { e.links.state(l, s, why) })
+func (l *supervisor) tell(ctx context.Context, s State, why string) {
+	l.cfg.Sink.Changed(ctx, Change{Relay: l.relay, State: s, Reason: why})
 }
 
 // tellSkew tells a person, once, that a clock is wrong: nobody else can put it right.
-func (l *link) tellSkew(ctx context.Context, err error) {
+func (l *supervisor) tellSkew(ctx context.Context, err error) {
 	var skew *session.SkewError
 	if wrong := errors.As(err, &skew); !wrong || l.skewed {
 		l.skewed = wrong
 		return
 	}
 	l.skewed = true
-	l.n.post(ctx, func(e *engine) {
-		e.publish(Problem{
-			At: e.at(), Text: skew.Error(), Hint: "compare this machine's clock with another one and set the one that is wrong",
-		})
-	})
+	l.cfg.Sink.Skewed(ctx, skew)
 }
 
 // pause waits before a redial: twice as long each time, with jitter, so that a group does not come back as one. It
 // counts from the begin of the attempt, which may have waited long enough already. It reports whether something happened
 // to the network meanwhile, which ends the wait.
-func (l *link) pause(ctx context.Context, failures int, spent time.Duration) (changed bool) {
-	t := l.n.cfg.Timing
+func (l *supervisor) pause(ctx context.Context, failures int, spent time.Duration) (changed bool) {
+	t := l.cfg.Timing
 	wait := min(t.RedialMin<<min(failures, 16), t.RedialMax)
 	if l.replaced {
 		wait = 4 * t.RedialMax // two processes with one identity must not throw each other out in a tight loop
@@ -126,7 +118,7 @@ func (l *link) pause(ctx context.Context, failures int, spent time.Duration) (ch
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-l.learned.news: // it is somewhere else than was known
+	case <-l.found.news: // it is somewhere else than was known
 		return true
 	case <-l.kick:
 		return true
@@ -143,8 +135,8 @@ var (
 )
 
 // patience is how long an attempt may take to connect.
-func (l *link) patience(failures int) time.Duration {
-	t := l.n.cfg.Timing
+func (l *supervisor) patience(failures int) time.Duration {
+	t := l.cfg.Timing
 	if failures%longAttempt == longAttempt-1 {
 		return t.DialTimeout
 	}
@@ -152,7 +144,7 @@ func (l *link) patience(failures int) time.Duration {
 }
 
 // attempt dials the relay node. A change of the network ends the attempt: its packets left by a way that is gone.
-func (l *link) attempt(ctx context.Context, failures int) error {
+func (l *supervisor) attempt(ctx context.Context, failures int) error {
 	dial, cancel := context.WithTimeout(ctx, l.patience(failures))
 	defer cancel()
 	ended := make(chan error, 1)
@@ -174,9 +166,9 @@ func (l *link) attempt(ctx context.Context, failures int) error {
 
 // addresses returns where the relay node may be, each ending in /p2p/<peer ID>: where it was said to be at the start, where it
 // was found since, and, unless relay nodes were named, where the present roster says.
-func (l *link) addresses() []ma.Multiaddr {
-	all := slices.Concat(l.addrs, l.learned.get())
-	if r, ok := l.n.roster.Load().Relay(l.relay); ok && len(l.n.cfg.Relays) == 0 {
+func (l *supervisor) addresses() []ma.Multiaddr {
+	all := slices.Concat(l.addrs, l.found.get())
+	if r, ok := l.cfg.Roster().Relay(l.relay); ok && !l.cfg.named() {
 		for _, a := range r.Addrs {
 			if !slices.ContainsFunc(all, a.Equal) {
 				all = append(all, a)
@@ -187,7 +179,7 @@ func (l *link) addresses() []ma.Multiaddr {
 }
 
 // session is the life of one connection. It returns why it ended.
-func (l *link) session(ctx context.Context, failures int) error {
+func (l *supervisor) session(ctx context.Context, failures int) error {
 	began := time.Now()
 	if err := l.attempt(ctx, failures); err != nil {
 		return err
@@ -199,7 +191,7 @@ func (l *link) session(ctx context.Context, failures int) error {
 	go func() { defer close(reserved); l.reserve(ctx) }()
 	defer func() { end(nil); <-reserved }()
 
-	shake, cancel := context.WithTimeout(ctx, l.n.cfg.Timing.DialTimeout)
+	shake, cancel := context.WithTimeout(ctx, l.cfg.Timing.DialTimeout)
 	defer cancel()
 	conn, err := l.authenticate(shake)
 	if err != nil {
@@ -209,9 +201,9 @@ func (l *link) session(ctx context.Context, failures int) error {
 	stop := context.AfterFunc(ctx, conn.Abort)
 	defer stop()
 	l.shaken(conn)
-	l.n.post(ctx, func(e *engine) { e.links.authenticated(l, conn) })
+	l.cfg.Sink.Changed(ctx, Change{Relay: l.relay, State: Authenticated, Conn: conn})
 	watched := make(chan struct{})
-	go func() { defer close(watched); l.watch(ctx, conn, end) }()
+	go func() { defer close(watched); l.guard(ctx, conn, end) }()
 	defer func() { end(nil); <-watched }()
 	err = l.read(ctx, conn)
 	conn.Abort()
@@ -221,10 +213,10 @@ func (l *link) session(ctx context.Context, failures int) error {
 	return err
 }
 
-// dialAddrs returns the addresses without their peer ID.
-func (l *link) dialAddrs() []ma.Multiaddr {
+// dialAddrs returns addresses without their peer ID.
+func dialAddrs(full []ma.Multiaddr) []ma.Multiaddr {
 	var addrs []ma.Multiaddr
-	for _, a := range l.addresses() {
+	for _, a := range full {
 		if transport, _ := peer.SplitAddr(a); transport != nil {
 			addrs = append(addrs, transport)
 		}
@@ -233,42 +225,42 @@ func (l *link) dialAddrs() []ma.Multiaddr {
 }
 
 // authenticate does the session handshake.
-func (l *link) authenticate(ctx context.Context) (*session.Conn, error) {
-	n := l.n
-	s, err := overlay.OpenStream(ctx, n.host, l.relay, overlay.SessionProtocol)
+func (l *supervisor) authenticate(ctx context.Context) (*session.Conn, error) {
+	cfg := l.cfg
+	s, err := overlay.OpenStream(ctx, l.net.Host, l.relay, overlay.SessionProtocol)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := session.Initiate(ctx, s, session.Config{
-		Group: n.cfg.Group, Cert: n.cfg.Certificate, Identity: n.cfg.Identity, Roster: n.roster.Load, Now: n.cfg.Now,
-		Nonces: n.nonces, Log: n.cfg.Log, AttachRoster: !l.greeted, Ping: n.cfg.Timing.ProbeEvery,
-		Silence:     max(session.SilenceTimeout, 2*n.cfg.Timing.ProbeTimeout), // a backstop: watch is faster
-		OfferRoster: func(envelope []byte) error { return n.takeRoster(ctx, envelope) },
+		Group: cfg.Group, Cert: cfg.Certificate, Identity: cfg.Identity, Roster: cfg.Roster, Now: cfg.Now,
+		Nonces: cfg.Nonces, Log: cfg.Log, AttachRoster: !l.greeted, Ping: cfg.Timing.ProbeEvery,
+		Silence:     max(session.SilenceTimeout, 2*cfg.Timing.ProbeTimeout), // a backstop: guard is faster
+		OfferRoster: func(envelope []byte) error { return cfg.TakeRoster(ctx, envelope) },
 	})
 	if err != nil {
 		_ = s.Reset()
 		return nil, err
 	}
-	l.greeted = conn.RemoteRosterVersion() >= n.roster.Load().Version
+	l.greeted = conn.RemoteRosterVersion() >= cfg.Roster().Version
 	return conn, nil
 }
 
 // reserve keeps a circuit slot, so that other members reach this one. Without one, shares come by mailbox.
-func (l *link) reserve(ctx context.Context) {
+func (l *supervisor) reserve(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := reserveRetry
 		until, err := time.Time{}, errBehind
-		if overlay.Direct(l.n.host, l.relay) {
-			until, err = overlay.Reserve(ctx, l.n.host, l.relay)
+		if overlay.Direct(l.net.Host, l.relay) {
+			until, err = overlay.Reserve(ctx, l.net.Host, l.relay)
 		}
 		if err == nil {
 			left := time.Until(until)
 			wait = max(left-reserveAhead, left/2, reserveRetry)
 			l.step(StepReserved, "until %s", until.UTC().Format(time.RFC3339))
-			l.n.cfg.Log.Info("the relay node keeps a circuit slot", "relay", l.relay, "until", until.UTC().Format(time.RFC3339))
+			l.cfg.Log.Info("the relay node keeps a circuit slot", "relay", l.relay, "until", until.UTC().Format(time.RFC3339))
 		} else if ctx.Err() == nil {
 			l.step(StepNoSlot, "%v", err)
-			l.n.cfg.Log.Debug("no circuit slot", "relay", l.relay, "err", err)
+			l.cfg.Log.Debug("no circuit slot", "relay", l.relay, "err", err)
 		}
 		select {
 		case <-time.After(wait):
@@ -277,38 +269,38 @@ func (l *link) reserve(ctx context.Context) {
 	}
 }
 
-// read hands what the relay node says to the engine until the session ends.
-func (l *link) read(ctx context.Context, conn *session.Conn) error {
+// read hands on what the relay node says until the session ends.
+func (l *supervisor) read(ctx context.Context, conn *session.Conn) error {
 	for {
 		m, err := conn.Receive()
 		if err != nil {
 			return fmt.Errorf("the session ended: %w", err)
 		}
-		in := incoming{Message: m}
+		in := Message{Relay: l.relay, Message: m}
 		switch m := m.(type) {
 		case *wire.RosterUpdate:
-			if err := l.n.takeRoster(ctx, m.Envelope); err != nil {
-				l.n.cfg.Log.Debug("the relay node's roster is not taken", "err", err)
+			if err := l.cfg.TakeRoster(ctx, m.Envelope); err != nil {
+				l.cfg.Log.Debug("the relay node's roster is not taken", "err", err)
 			}
 			continue
 		case *wire.Fetched:
-			in.batches = l.n.verifiedFrames(m.Batches)
+			in.Batches = l.verifiedFrames(m.Batches)
 		case *wire.Delivery:
-			in.mails = l.parse(m.Mails)
+			in.Mails = l.parse(m.Mails)
 		case *wire.Refusal:
 			l.replaced = m.Code == wire.RefusedReplaced
 		}
-		if !l.n.post(ctx, func(e *engine) { e.links.message(l, in) }) {
+		if !l.cfg.Sink.Received(ctx, in) {
 			return ctx.Err()
 		}
 	}
 }
 
 // verifiedFrames returns the batches of frames that a member signed.
-func (n *Node) verifiedFrames(batches [][]byte) []wire.Batch {
+func (l *supervisor) verifiedFrames(batches [][]byte) []wire.Batch {
 	var out []wire.Batch
 	for _, data := range batches {
-		if b, ok := n.verify(data); ok && b.Kind == wire.BatchFrames {
+		if b, ok := l.cfg.Verify(data); ok && b.Kind == wire.BatchFrames {
 			out = append(out, b)
 		}
 	}
@@ -316,16 +308,16 @@ func (n *Node) verifiedFrames(batches [][]byte) []wire.Batch {
 }
 
 // parse takes mails apart and verifies the control batches in them.
-func (l *link) parse(mails []wire.Mail) []parsedMail {
-	out := make([]parsedMail, 0, len(mails))
+func (l *supervisor) parse(mails []wire.Mail) []Mail {
+	out := make([]Mail, 0, len(mails))
 	for _, m := range mails {
-		p := parsedMail{id: m.ID, from: m.From}
+		p := Mail{ID: m.ID, From: m.From}
 		switch m.Kind {
 		case wire.KindShare:
-			p.share = m.Payload
+			p.Share = m.Payload
 		case wire.KindControl:
-			if b, ok := l.n.verify(m.Payload); ok && b.Kind == wire.BatchControl {
-				p.control, p.signer = b.Items, b.Sender
+			if b, ok := l.cfg.Verify(m.Payload); ok && b.Kind == wire.BatchControl {
+				p.Control, p.Signer = b.Items, b.Sender
 			}
 		}
 		out = append(out, p)

@@ -1,4 +1,4 @@
-package node
+package uplink
 
 import (
 	"context"
@@ -14,10 +14,10 @@ import (
 // hint about the network that this machine is in: losing it costs a little time, and so does one that is wrong.
 const routePrefix = "route/"
 
-// routesIn returns the addresses among the marks of the state file.
-func routesIn(marks map[string][]byte) map[peer.ID]ma.Multiaddr {
+// Routes returns the addresses among the records of earlier runs.
+func Routes(records map[string][]byte) map[peer.ID]ma.Multiaddr {
 	routes := make(map[peer.ID]ma.Multiaddr)
-	for key, value := range marks {
+	for key, value := range records {
 		name, ok := strings.CutPrefix(key, routePrefix)
 		if !ok {
 			continue
@@ -34,8 +34,8 @@ func routesIn(marks map[string][]byte) map[peer.ID]ma.Multiaddr {
 }
 
 // connect dials the relay node at all its addresses, the one that worked last first, and remembers which one it was.
-func (l *link) connect(ctx context.Context) error {
-	by, err := overlay.Race(ctx, l.n.host, peer.AddrInfo{ID: l.relay, Addrs: l.dialAddrs()}, l.first)
+func (l *supervisor) connect(ctx context.Context) error {
+	by, err := overlay.Race(ctx, l.net.Host, peer.AddrInfo{ID: l.relay, Addrs: dialAddrs(l.addresses())}, l.first)
 	if err != nil {
 		return err
 	}
@@ -43,12 +43,11 @@ func (l *link) connect(ctx context.Context) error {
 		return nil
 	}
 	l.first = by
-	l.n.post(ctx, func(e *engine) { e.reachedBy(l.relay, by) })
+	l.cfg.Sink.Reached(ctx, l.relay, by)
 	return nil
 }
 
-// reachedBy remembers by which address a relay node was reached.
-func (e *engine) reachedBy(relay peer.ID, by ma.Multiaddr) {
-	e.ledger.Change().Mark(routePrefix+relay.String(), []byte(by.String()))
-	e.ledger.Soon()
+// RouteRecord returns the record of the address by which a relay node was reached, for Routes at the next start.
+func RouteRecord(relay peer.ID, by ma.Multiaddr) (key string, value []byte) {
+	return routePrefix + relay.String(), []byte(by.String())
 }

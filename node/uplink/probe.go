@@ -1,4 +1,4 @@
-package node
+package uplink
 
 import (
 	"context"
@@ -25,6 +25,8 @@ const (
 var (
 	// errNoTopic is the reason of a link that ended because the relay node does not take part in the topic.
 	errNoTopic = errors.New("the relay node is not in the topic")
+	// errNotCarried is the reason of a link that ended because the topic did not carry what it should have.
+	errNotCarried = errors.New("what is sent over the topic does not arrive")
 	// errSilent is the reason of a link that ended because a probe was not answered.
 	errSilent = errors.New("the relay node does not answer")
 )
@@ -32,7 +34,7 @@ var (
 // probes decides whether the other end of a link is there. It knows of sockets nothing: what counts is that something
 // comes back.
 type probes struct {
-	l    *link
+	l    *supervisor
 	conn *session.Conn
 
 	asked    time.Time     // of the probe that is not answered; zero without one
@@ -44,7 +46,7 @@ type probes struct {
 // heard is when anything last came from the relay node, on the session or over the topic.
 func (p *probes) heard() time.Time {
 	heard := p.conn.Heard()
-	if at := p.l.n.topicHeard(p.l.relay); at.After(heard) {
+	if at := p.l.cfg.TopicHeard(p.l.relay); at.After(heard) {
 		return at
 	}
 	return heard
@@ -53,12 +55,12 @@ func (p *probes) heard() time.Time {
 // until is when a probe that is not answered ends the link: when its patience is over, and what was sent before it has had
 // its time on a slow line.
 func (p *probes) until() time.Time {
-	line := lineTime(p.conn.Unheard() + int(p.l.n.flying.Load()))
+	line := LineTime(p.conn.Unheard() + p.l.cfg.InFlight())
 	return p.asked.Add(max(p.patience, line+p.patience/2))
 }
 
-// lineTime is how long so many bytes are on their way over the slowest line.
-func lineTime(bytes int) time.Duration { return time.Duration(bytes) * time.Second / slowest }
+// LineTime is how long so many bytes are on their way over the slowest line.
+func LineTime(bytes int) time.Duration { return time.Duration(bytes) * time.Second / slowest }
 
 // ask probes now. A probe that is waited for already is not waited for longer.
 func (p *probes) ask(now time.Time, patience time.Duration) {
@@ -73,7 +75,7 @@ func (p *probes) ask(now time.Time, patience time.Duration) {
 
 // look takes a beat and returns how long the next may wait, or why the link has to end.
 func (p *probes) look(now time.Time, changed bool) (time.Duration, error) {
-	t := p.l.n.cfg.Timing
+	t := p.l.cfg.Timing
 	switch {
 	case changed:
 		p.ask(now, t.ProbeQuick)
@@ -95,7 +97,7 @@ func (p *probes) look(now time.Time, changed bool) (time.Duration, error) {
 			return 0, errSilent
 		}
 	}
-	if slices.Contains(p.l.n.topic.Peers(), p.l.relay) {
+	if slices.Contains(p.l.net.Topic.Peers(), p.l.relay) {
 		p.inTopic = now
 	} else if now.Sub(p.inTopic) > topicMissed {
 		return 0, errNoTopic
@@ -103,14 +105,14 @@ func (p *probes) look(now time.Time, changed bool) (time.Duration, error) {
 	return max(time.Millisecond, min(due.Sub(now), beat)), nil
 }
 
-// watch tells the engine when the topic is there too, and ends the link when the relay node does not answer, or is not in
+// guard tells when the topic is there too, and ends the session when the relay node does not answer, or is not in
 // the topic, any more.
-func (l *link) watch(ctx context.Context, conn *session.Conn, end context.CancelCauseFunc) {
+func (l *supervisor) guard(ctx context.Context, conn *session.Conn, end context.CancelCauseFunc) {
 	meshed := make(chan error, 1)
-	most := topicMissed + 4*l.took + time.Duration(len(l.n.roster.Load().Members))*meshEach
-	limited, cancel := context.WithTimeout(ctx, min(l.n.cfg.Timing.DialTimeout, most))
+	most := topicMissed + 4*l.took + time.Duration(len(l.cfg.Roster().Members))*meshEach
+	limited, cancel := context.WithTimeout(ctx, min(l.cfg.Timing.DialTimeout, most))
 	defer cancel()
-	go func() { meshed <- l.n.topic.Meshed(limited, l.relay) }()
+	go func() { meshed <- l.net.Topic.Meshed(limited, l.relay) }()
 	defer func() { cancel(); <-meshed }()
 	now := time.Now()
 	p := &probes{l: l, conn: conn, beat: now, inTopic: now}
@@ -129,8 +131,8 @@ func (l *link) watch(ctx context.Context, conn *session.Conn, end context.Cancel
 				end(errNoTopic)
 				return
 			}
-			l.step(StepTopic, "%s", l.n.topicName)
-			l.n.post(ctx, func(e *engine) { e.links.up(l, conn) })
+			l.step(StepTopic, "%s", l.net.TopicName)
+			l.cfg.Sink.Changed(ctx, Change{Relay: l.relay, State: Ready, Conn: conn})
 			continue
 		case <-l.kick:
 			changed = true
@@ -139,7 +141,7 @@ func (l *link) watch(ctx context.Context, conn *session.Conn, end context.Cancel
 			return
 		case <-timer.C:
 		}
-		if changed && l.n.watch.stranded(l.n.host, l.relay) {
+		if changed && l.watch.stranded(l.net.Host, l.relay) {
 			end(errChanged)
 			return
 		}
