@@ -88,7 +88,7 @@ func (e *engine) tell(o keyagreement.Output) {
 	case keyagreement.OfferRoster:
 		// The relay node hands a roster that is newer than what it has to everybody, and answers an older one.
 		e.relays.Offer(&wire.RosterUpdate{Envelope: e.roster.Envelope})
-		e.near.offerRoster(o.To)
+		e.offerRoster(o.To)
 	case keyagreement.ToldBehind:
 		if c := e.chats.all[o.Transcript]; c == nil || c.frames.Start() < o.Start {
 			e.step(keyagreement.StartBehind{Transcript: o.Transcript})

@@ -1,18 +1,11 @@
 package node
 
 import (
-	"bufio"
-	"context"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"conclave/overlay"
 	"conclave/overlay/wire"
 	"conclave/pki/authority"
-
-	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 )
 
 // TestLANLateMemberReadsWhatWasSaid has C come when A has gone: B hands it A's share and A's messages.
@@ -137,46 +130,4 @@ func TestLANRemovedMemberReadsNothing(t *testing.T) {
 // shelfLeft returns how many batches no relay node is known to hold.
 func (n *Node) shelfLeft() int {
 	return len(n.shelf.Unstored(1<<30, func(int64) bool { return false }))
-}
-
-// TestAttackOutsiderAsksAMember has an outsider ask a member for what is on its shelf.
-func TestAttackOutsiderAsksAMember(t *testing.T) {
-	t.Parallel()
-	for _, off := range []bool{false, true} {
-		w := newLAN(t, "A", "B")
-		cfg := w.config("A")
-		cfg.faults.anyBacklog, cfg.faults.open = off, true
-		a := w.joinWith(cfg, "A")
-		b := w.join("B")
-		agree(t, []wire.Role{"A", "B"}, a, b)
-		a.state(a.send("sealed"), Delivered)
-		h, err := overlay.NewHost(overlay.HostConfig{Identity: w.outsider(), Log: quiet("outsider")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = h.Close() })
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		to := peer.AddrInfo{ID: a.run.node.self.Peer, Addrs: a.run.node.listening()}
-		told := false
-		if err := overlay.Connect(ctx, h, to); err == nil {
-			if s, err := overlay.OpenStream(ctx, h, to.ID, overlay.BacklogProtocol); err == nil {
-				_ = s.SetDeadline(time.Now().Add(patience))
-				m, err := wire.ReadMessage(bufio.NewReader(s), wire.TypeHeads)
-				told = err == nil && len(m.(*wire.Heads).Heads) > 0
-			}
-		}
-		if told != off {
-			t.Errorf("with the defence off = %v the outsider was told: %v", off, told)
-		}
-	}
-}
-
-// listening returns where a member that runs accepts connections.
-func (n *Node) listening() []ma.Multiaddr {
-	heard := make(chan []ma.Multiaddr, 1)
-	if err := n.call(context.Background(), func(e *engine) { heard <- e.n.host.Network().ListenAddresses() }); err != nil {
-		return nil
-	}
-	return <-heard
 }

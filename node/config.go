@@ -74,7 +74,6 @@ type faults struct {
 	dropHeads  bool                       // drop what is said of backlogs
 	unwrap     func(keyagreement.Unwrap)  // called before a share is opened
 	impatient  bool                       // wait for nothing that was sent under an earlier session
-	anyBacklog bool                       // serve the shelf to anybody
 	session    func(keyagreement.Session) // hand out the keys of every session
 	reachable  func(ma.Multiaddr) bool    // for hole punching; nil: public addresses
 	open       bool                       // let anybody connect

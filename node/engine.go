@@ -8,11 +8,14 @@ import (
 
 	"conclave/node/frame"
 	"conclave/node/keyagreement"
+	"conclave/node/shelf"
 	"conclave/node/state"
 	"conclave/node/uplink"
 	"conclave/node/verify"
 	"conclave/overlay/wire"
 	"conclave/pki"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // maxDrain is how many waiting things are done in one turn of the loop before what has become due is looked at again.
@@ -37,8 +40,8 @@ type engine struct {
 	inbound inbound
 	outbox  outbox
 	post    post
-	keep    keeper
-	near    neighbours
+	keep    *shelf.Keeper            // nil: nothing is kept for others
+	near    map[peer.ID]*shelf.Visit // members that can be asked without a relay node
 	relays  *uplink.Table
 	members presence
 	paths   paths
@@ -61,10 +64,10 @@ func newEngine(n *Node) (*engine, error) {
 	e.inbound = newInbound(e, loaded.Shown)
 	e.outbox = newOutbox(e, loaded)
 	e.post = newPost(e)
-	e.near = newNeighbours(e)
-	e.keep = newKeeper(e, loaded.Shelf)
 	n.uplink = n.newUplink(uplink.Routes(loaded.Marks))
 	e.relays = uplink.NewTable(n.uplink.Addresses)
+	e.near = make(map[peer.ID]*shelf.Visit)
+	e.keep = e.newKeeper(loaded.Shelf)
 	e.members = newPresence(e)
 	e.carried = carriage{e: e}
 	e.paths = newPaths(e)
@@ -144,7 +147,7 @@ func (e *engine) settle() {
 	e.inbound.settle()
 	e.outbox.settle()
 	e.post.settle()
-	e.keep.settle()
+	e.keep.Settle()
 	e.ledger.Settle()
 }
 
@@ -167,7 +170,7 @@ func (e *engine) wait() time.Duration {
 		wait = min(wait, at.Sub(e.cfg.Now()))
 	}
 	for _, due := range []time.Time{
-		e.ledger.Deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.keep.deadline(), e.members.due, e.paths.due,
+		e.ledger.Deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.keep.Deadline(), e.members.due, e.paths.due,
 	} {
 		if !due.IsZero() {
 			wait = min(wait, due.Sub(now))

@@ -87,7 +87,7 @@ func (f *fetcher) fetched(by source, seq uint64, batches []wire.Batch, more bool
 	l.fetching = 0
 	_, relay := by.(*uplink.Relay)
 	for _, b := range batches {
-		f.e.keep.received(b, relay)
+		f.e.keep.Received(b, relay)
 		in.take(b, false)
 	}
 	if len(batches) > 0 {

@@ -94,7 +94,7 @@ func (in *inbound) remember(s state.Shown) bool {
 func (in *inbound) arrived(b wire.Batch) {
 	in.e.carried.heard()
 	in.e.members.hears(b.Sender, true)
-	in.e.keep.received(b, in.e.relays.Ready())
+	in.e.keep.Received(b, in.e.relays.Ready())
 	in.take(b, true)
 }
 

@@ -255,30 +255,3 @@ func (n *Node) dropStranded() {
 		}
 	}
 }
-
-// followTopic tells the engine which members are in the topic over connections of their own. Between members topic traffic
-// runs over nothing else.
-func (n *Node) followTopic(ctx context.Context) {
-	var before []peer.ID
-	calls := visits{n: n, open: make(map[peer.ID]context.CancelFunc)}
-	defer calls.close()
-	for {
-		now, err := n.topic.Follow(ctx, before)
-		if err != nil {
-			return
-		}
-		before = now
-		var near []peer.ID
-		for _, id := range now {
-			if _, _, member := n.roster.Load().MemberByPeer(id); member {
-				near = append(near, id)
-			}
-		}
-		if !n.post(ctx, func(e *engine) { e.members.nearAre(near) }) {
-			return
-		}
-		if n.shelf != nil {
-			calls.are(ctx, near)
-		}
-	}
-}

@@ -46,7 +46,6 @@ type Node struct {
 	self      pki.Member
 	topicName string
 	shelf     *shelf.Shelf // nil without a LAN
-	served    *served
 	hub       *hub
 	state     *state.Store
 	in        *inbox
@@ -104,7 +103,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
 		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(),
-		todo: make(chan func(*engine), maxTodo), served: newServed(), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(),
+		todo: make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(),
 	}
 	n.roster.Store(cfg.Roster)
 	n.contacts = newContacts(n)

@@ -90,7 +90,7 @@ type sealed struct {
 	tries int
 	again bool      // it goes over the session because a link came up, not because an acknowledgement stayed away
 	flown time.Time // when it was published
-	seq   int64     // its place on the shelf; 0: none
+	kept  bool      // it is on the shelf
 	aside bool      // it flies no more, though no relay node has acknowledged it
 }
 
@@ -267,7 +267,7 @@ func (o *outbox) fly(s *sealed, data []byte) {
 	o.byID[s.id] = s
 	o.flyingBytes += len(data)
 	e.n.inFlight.Store(int64(o.flyingBytes))
-	e.keep.sent(s)
+	s.kept = e.keep.Sent(s.id, data)
 	o.flown(s, false)
 	if !o.e.chats.volume && s.chat.frames.Next().Counter >= maxFrames {
 		o.e.chats.volume = true
@@ -350,7 +350,7 @@ func (o *outbox) up(newDatabase bool) {
 func (o *outbox) stored(ids []wire.BatchID) {
 	for _, id := range ids {
 		s := o.byID[id]
-		o.e.keep.stored(id)
+		o.e.keep.Stored(id)
 		if s == nil {
 			continue
 		}
@@ -368,7 +368,7 @@ func (o *outbox) stored(ids []wire.BatchID) {
 // refused is told which batches the relay node will not have. Its reasons may pass (a full disk, an older roster).
 func (o *outbox) refused(list []wire.RefusedBatch) {
 	for _, r := range list {
-		o.e.keep.refused(r)
+		o.e.keep.Refused(r)
 		if s := o.byID[r.ID]; s != nil {
 			s.due = time.Now().Add(storeMax)
 			o.e.cfg.Log.Warn("the relay node refuses a batch", "verdict", r.Verdict)
@@ -438,7 +438,7 @@ func (o *outbox) withdraw(which func(*chat) bool) {
 	for _, s := range slices.Backward(slices.Clone(o.flying)) {
 		if which(s.chat) {
 			o.land(s)
-			o.e.keep.withdrawn(s)
+			o.e.keep.Withdraw(s.id)
 			o.back(s)
 			if len(s.texts) > 0 && o.last.session == s.chat.about.Transcript.Prefix() {
 				o.last = s.last // nobody is to wait for what is sealed again

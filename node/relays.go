@@ -85,7 +85,7 @@ func (e *engine) relayChanged(c uplink.Change) {
 		e.post.down()
 		e.step(keyagreement.RelayDown{})
 		if !e.chooseRelay() {
-			e.keep.down()
+			e.keep.Down()
 			e.members.relayDown()
 		}
 	}
@@ -98,7 +98,7 @@ func (e *engine) chooseRelay() bool {
 		return false
 	}
 	e.outbox.up(newDatabase)
-	e.keep.up(newDatabase)
+	e.keep.Up(newDatabase)
 	e.step(keyagreement.RelayUp{Database: relay.Conn().Database()})
 	e.members.relayUp()
 	e.inbound.fetch.again()

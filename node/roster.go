@@ -79,7 +79,7 @@ func (e *engine) rosterIs(next *pki.Roster) {
 	if _, _, ok := next.MemberByPeer(e.n.self.Peer); !ok {
 		e.publish(Problem{At: e.at(), Text: "this member was removed from the group", Hint: "ask whoever keeps the group's CA key"})
 	}
-	e.near.offerRoster("")
+	e.offerRoster("")
 	e.lookAtCodes()
 	e.step(keyagreement.RosterIs{Roster: rosterView(next)})
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"conclave/node/shelf"
 	"conclave/node/uplink"
 	"conclave/overlay"
 	"conclave/overlay/batch"
@@ -81,8 +82,10 @@ func (n *Node) open() error {
 	}, n.serveShares, n.cfg.Log)
 	if n.shelf != nil {
 		n.backlog = overlay.HandleStream(h, overlay.BacklogProtocol, overlay.StreamLimits{
-			Service: "conclave.backlog", Memory: wire.MaxSessionMessage, Deadline: visitSilence, Streams: backlogStreams,
-		}, n.serveBacklog, n.cfg.Log)
+			Service: "conclave.backlog", Memory: wire.MaxSessionMessage, Deadline: shelf.Silence, Streams: shelf.Streams,
+		}, shelf.NewServer(shelf.ServerConfig{
+			Shelf: n.shelf, Self: identityKey(n.cfg.Identity), Roster: n.roster.Load, TakeRoster: n.takeRoster, Log: n.cfg.Log,
+		}).Serve, n.cfg.Log)
 	}
 	return nil
 }
@@ -140,17 +143,6 @@ func (n *Node) verify(data []byte) (wire.Batch, bool) {
 	}
 	_, member := n.roster.Load().MemberByIdentity(b.Sender)
 	return b, member
-}
-
-// verifiedFrames returns the batches of frames that a member signed.
-func (n *Node) verifiedFrames(batches [][]byte) []wire.Batch {
-	var out []wire.Batch
-	for _, data := range batches {
-		if b, ok := n.verify(data); ok && b.Kind == wire.BatchFrames {
-			out = append(out, b)
-		}
-	}
-	return out
 }
 
 // heardTopic notes that something came over the topic from that peer. Only the library's event loop calls it.

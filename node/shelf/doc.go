@@ -12,6 +12,13 @@
 // replace another's. The number of batches and of bytes is bounded; what has to go is the oldest of the signer who has the
 // most, so a member that floods drops its own.
 //
-// It verifies nothing: only verified batches are put in. It does no I/O and has no goroutine; what is to survive the
-// process the owner writes down. It is safe for several goroutines. It may be imported by node alone.
+// Beside the Shelf stand
+//
+//   - a Keeper, which belongs to its owner's goroutine: it decides what is on disk, and brings the next relay node what none
+//     holds;
+//   - a Server, the answering end of /conclave/backlog/1.0.0: only members are served, one stream each, within limits;
+//   - a Visitor, the asking end: a stream to each member that is near, kept up with backoff, whose answers go to a Sink.
+//
+// The Shelf verifies nothing: only verified batches are put in. It does no I/O and has no goroutine, and is safe for several
+// goroutines. The package may be imported by node alone, and imports overlay, overlay/wire and pki.
 package shelf
