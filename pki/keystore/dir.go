@@ -104,7 +104,7 @@ func Workshop(home string) (dir string, done func(), err error) {
 	if err := MakeDir(home); err != nil {
 		return "", nil, err
 	}
-	unlock, err := lockFile(context.Background(), filepath.Join(home, ".lock"), nil)
+	unlock, err := lockDir(context.Background(), home, nil)
 	if err != nil {
 		return "", nil, fmt.Errorf("locking the home: %w", err)
 	}

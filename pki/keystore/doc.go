@@ -12,7 +12,6 @@
 //	  members/<role>/identity.pem  ... its Ed25519 key
 //	  members/<role>/rsa.pem       ... and its RSA key
 //	<home>/.requests/<role>/     keys whose request the authority has not yet answered
-//	<home>/.lock                 taken by whoever makes a group
 //	<home>/.new/                 a group that is being made, or was when its process was killed
 //
 // Keys are PKCS #8 and certificates X.509, both in PEM, so that openssl reads them. Node and relay node keep their own

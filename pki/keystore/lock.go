@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -19,7 +20,18 @@ func lockFile(ctx context.Context, path string, waiting func()) (unlock func(), 
 	if err := MakeDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(fileMode))
+	return take(ctx, flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(fileMode)), waiting)
+}
+
+// lockDir is lockFile for a folder that is there. It leaves no file behind but on Windows, where a folder cannot be locked.
+func lockDir(ctx context.Context, dir string, waiting func()) (unlock func(), err error) {
+	if runtime.GOOS == "windows" {
+		return lockFile(ctx, filepath.Join(dir, ".lock"), waiting)
+	}
+	return take(ctx, flock.New(dir, flock.SetFlag(os.O_RDONLY)), waiting)
+}
+
+func take(ctx context.Context, lock *flock.Flock, waiting func()) (unlock func(), err error) {
 	got, err := lock.TryLock()
 	if err == nil && !got {
 		if waiting != nil {
@@ -36,7 +48,7 @@ func lockFile(ctx context.Context, path string, waiting func()) (unlock func(), 
 // LockAuthority has the group's CA to the caller alone, among all processes, until the returned function is called: it is
 // held over reading the newest roster, signing the next one and saving it. While another has it, waiting is called once.
 func (d Dir) LockAuthority(ctx context.Context, waiting func()) (unlock func(), err error) {
-	unlock, err = lockFile(ctx, filepath.Join(filepath.Dir(d.AuthorityFile()), ".lock"), waiting)
+	unlock, err = lockDir(ctx, filepath.Dir(d.AuthorityFile()), waiting)
 	if err != nil {
 		return nil, fmt.Errorf("waiting for another command that changes the group: %w", err)
 	}
