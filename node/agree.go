@@ -56,11 +56,11 @@ func (e *engine) perform(outs []keyagreement.Output) {
 	for _, o := range outs {
 		switch o := o.(type) {
 		case keyagreement.Broadcast:
-			e.post.broadcast(o)
+			e.courier.Broadcast(o)
 		case keyagreement.Wrap:
-			e.post.wrap(o)
+			e.courier.Wrap(o)
 		case keyagreement.Unwrap:
-			e.post.unwrap(o)
+			e.courier.Unwrap(o)
 		case keyagreement.Completed:
 			e.chats.live(o.Session.Transcript)
 		case keyagreement.Use:
@@ -94,7 +94,7 @@ func (e *engine) tell(o keyagreement.Output) {
 			e.step(keyagreement.StartBehind{Transcript: o.Transcript})
 		}
 	case keyagreement.Settled:
-		e.refs.settle(o.Ref)
+		e.courier.Settled(o.Ref)
 	case keyagreement.Note:
 		if o.Role != "" {
 			e.note("%s: %s", o.Role, o.Text)
@@ -115,40 +115,4 @@ func rosterView(r *pki.Roster) keyagreement.Roster {
 		v.Members = append(v.Members, keyagreement.Member{Role: m.Role, Identity: [32]byte(m.Identity), Unwrap: sha256.Sum256(der)})
 	}
 	return v
-}
-
-// maxRefs bounds the inputs that wait to be settled. Arbitrary: more than a relay node and all circuits together may
-// have on the way.
-const maxRefs = 1 << 16
-
-// refs are the inputs whose carrier waits to hear that no second delivery is needed.
-type refs struct {
-	last    uint64
-	waiting map[uint64]func()
-}
-
-func newRefs() refs { return refs{waiting: make(map[uint64]func())} }
-
-// add returns a reference whose settling calls f, or 0 when too many are waiting: the carrier then delivers again.
-func (r *refs) add(f func()) uint64 {
-	if len(r.waiting) >= maxRefs {
-		return 0
-	}
-	r.last++
-	r.waiting[r.last] = f
-	return r.last
-}
-
-func (r *refs) settle(ref uint64) {
-	if f, ok := r.waiting[ref]; ok {
-		delete(r.waiting, ref)
-		f()
-	}
-}
-
-// drop forgets references whose carrier is gone.
-func (r *refs) drop(list ...uint64) {
-	for _, ref := range list {
-		delete(r.waiting, ref)
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"conclave/node/deadline"
 	"conclave/overlay"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -44,7 +45,7 @@ type approach struct {
 // again plans an attempt.
 func (a *approach) again(p *paths, after time.Duration) {
 	a.due = time.Now().Add(after)
-	p.due = sooner(p.due, a.due)
+	p.due = deadline.Sooner(p.due, a.due)
 }
 
 func (p *paths) try(id peer.ID) *approach {
@@ -94,7 +95,7 @@ func (p *paths) tick() {
 		switch {
 		case try.due.IsZero() || try.busy || try.there || !p.here(id):
 		case time.Now().Before(try.due):
-			p.due = sooner(p.due, try.due)
+			p.due = deadline.Sooner(p.due, try.due)
 		case p.running >= maxApproaches:
 			try.again(p, time.Second)
 		default:
@@ -142,7 +143,7 @@ func (p *paths) begin(id peer.ID, try *approach) {
 		p.look(id)
 		return
 	}
-	if !e.relays.Ready() || what == partOpens && !e.post.circuits.hold(id) {
+	if !e.relays.Ready() || what == partOpens && !e.courier.Hold(id) {
 		try.again(p, time.Second)
 		return
 	}
@@ -313,7 +314,7 @@ func (p *paths) tried(id peer.ID, what part, err error) {
 	try.busy = false
 	p.running--
 	if what == partOpens {
-		p.e.post.circuits.letGo(id)
+		p.e.courier.LetGo(id)
 	}
 	if len(p.direct(id)) > 0 {
 		p.changed(id)

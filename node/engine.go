@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"conclave/node/courier"
 	"conclave/node/frame"
 	"conclave/node/keyagreement"
 	"conclave/node/shelf"
@@ -31,15 +32,14 @@ type engine struct {
 
 	ctx     context.Context // of loop
 	machine *keyagreement.Machine
-	roster  *pki.Roster // as the machine knows it
-	refs    refs
+	roster  *pki.Roster           // as the machine knows it
 	first   []keyagreement.Output // of the machine's making; performed when loop begins
 
 	ledger  *state.Ledger
 	chats   chats
 	inbound inbound
 	outbox  outbox
-	post    post
+	courier *courier.Courier
 	keep    *shelf.Keeper            // nil: nothing is kept for others
 	near    map[peer.ID]*shelf.Visit // members that can be asked without a relay node
 	relays  *uplink.Table
@@ -55,7 +55,7 @@ func newEngine(n *Node) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{n: n, cfg: n.cfg, self: n.self.Role, random: n.cfg.Rand, roster: n.cfg.Roster, refs: newRefs()}
+	e := &engine{n: n, cfg: n.cfg, self: n.self.Role, random: n.cfg.Rand, roster: n.cfg.Roster}
 	e.ledger = state.NewLedger(n.state, state.LedgerConfig{
 		QueueCommit: e.cfg.Timing.QueueCommit, WindowCommit: e.cfg.Timing.WindowCommit, Sessions: e.checkpoints, Failed: n.commitFailed,
 		Post: func(ctx context.Context, f func()) bool { return n.post(ctx, func(*engine) { f() }) },
@@ -63,9 +63,9 @@ func newEngine(n *Node) (*engine, error) {
 	e.chats = newChats(e)
 	e.inbound = newInbound(e, loaded.Shown)
 	e.outbox = newOutbox(e, loaded)
-	e.post = newPost(e)
 	n.uplink = n.newUplink(uplink.Routes(loaded.Marks))
 	e.relays = uplink.NewTable(n.uplink.Addresses)
+	e.courier = e.newCourier()
 	e.near = make(map[peer.ID]*shelf.Visit)
 	e.keep = e.newKeeper(loaded.Shelf)
 	e.members = newPresence(e)
@@ -146,7 +146,7 @@ func (e *engine) drain() {
 func (e *engine) settle() {
 	e.inbound.settle()
 	e.outbox.settle()
-	e.post.settle()
+	e.courier.Settle()
 	e.keep.Settle()
 	e.ledger.Settle()
 }
@@ -158,7 +158,7 @@ func (e *engine) tick() {
 	}
 	e.inbound.tick()
 	e.outbox.tick()
-	e.post.tick()
+	e.courier.Tick()
 	e.members.tick()
 	e.paths.tick()
 }
@@ -170,21 +170,13 @@ func (e *engine) wait() time.Duration {
 		wait = min(wait, at.Sub(e.cfg.Now()))
 	}
 	for _, due := range []time.Time{
-		e.ledger.Deadline(), e.inbound.deadline(), e.outbox.deadline(), e.post.deadline(), e.keep.Deadline(), e.members.due, e.paths.due,
+		e.ledger.Deadline(), e.inbound.deadline(), e.outbox.deadline(), e.courier.Deadline(), e.keep.Deadline(), e.members.due, e.paths.due,
 	} {
 		if !due.IsZero() {
 			wait = min(wait, due.Sub(now))
 		}
 	}
 	return max(wait, 0)
-}
-
-// sooner returns the earlier of two times, of which zero is none.
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 func (e *engine) at() At { return At{e.cfg.Now()} }

@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"conclave/node/deadline"
 	"conclave/node/uplink"
 	"conclave/overlay/wire"
 
@@ -181,13 +182,13 @@ func (f *fetcher) tick() {
 
 func (f *fetcher) deadline() (due time.Time) {
 	for _, u := range f.under {
-		due = sooner(due, u.until)
+		due = deadline.Sooner(due, u.until)
 	}
 	if len(f.under) >= maxFetches {
 		return due
 	}
 	for l := range f.e.inbound.gaps {
-		due = sooner(due, l.due)
+		due = deadline.Sooner(due, l.due)
 	}
 	return due
 }
@@ -260,5 +261,5 @@ func (in *inbound) tick() {
 }
 
 func (in *inbound) deadline() time.Time {
-	return sooner(sooner(in.fetch.deadline(), in.acks.due), in.previous.due)
+	return deadline.Sooner(deadline.Sooner(in.fetch.deadline(), in.acks.due), in.previous.due)
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"conclave/node/deadline"
 	"conclave/overlay"
 	"conclave/overlay/lan"
 
@@ -177,7 +178,7 @@ func (m *meeting) heard(ctx context.Context, info peer.AddrInfo) {
 	if next := of.last.Add(meetRetry); due.Before(next) {
 		due = next
 	}
-	of.due = sooner(of.due, due)
+	of.due = deadline.Sooner(of.due, due)
 }
 
 // learn gives a relay node's addresses to its link, which is begun if it does not run.

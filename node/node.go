@@ -49,7 +49,6 @@ type Node struct {
 	hub       *hub
 	state     *state.Store
 	in        *inbox
-	pool      *pool
 	uplink    *uplink.Uplink
 	todo      chan func(*engine) // the engine's queue, in which all others leave what it is to do
 	done      chan struct{}      // closed when Run has returned
@@ -67,7 +66,7 @@ type Node struct {
 
 	born time.Time
 
-	carriers sync.WaitGroup // goroutines that hand over shares; begun by the engine alone
+	carriers sync.WaitGroup // goroutines that reach for other members; begun by the engine alone
 
 	// Static after open.
 	life    context.Context // of run
@@ -102,8 +101,8 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
-		topicName: overlay.Topic(cfg.Group.ID), pool: newPool(),
-		todo: make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(),
+		topicName: overlay.Topic(cfg.Group.ID),
+		todo:      make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(),
 	}
 	n.roster.Store(cfg.Roster)
 	n.contacts = newContacts(n)

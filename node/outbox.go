@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/deadline"
 	"conclave/node/frame"
 	"conclave/node/keyagreement"
 	"conclave/node/state"
@@ -466,10 +467,10 @@ func (o *outbox) deadline() (due time.Time) {
 		return time.Now()
 	}
 	for _, s := range o.flying {
-		due = sooner(due, s.due)
+		due = deadline.Sooner(due, s.due)
 	}
 	if len(o.queue)+len(o.urgent) > 0 && time.Now().Before(o.after) {
-		due = sooner(due, o.after)
+		due = deadline.Sooner(due, o.after)
 	}
-	return sooner(due, o.relief())
+	return deadline.Sooner(due, o.relief())
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/deadline"
 	"conclave/node/keyagreement"
 	"conclave/overlay/wire"
 	"conclave/pki"
@@ -158,7 +159,7 @@ func (p *presence) tell(role wire.Role, now bool) {
 		return
 	}
 	if until := p.of(role).heard.Add(heardLately); !now && time.Now().Before(until) {
-		p.due = sooner(p.due, until)
+		p.due = deadline.Sooner(p.due, until)
 		return
 	}
 	p.told[role] = now

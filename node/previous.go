@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"conclave/node/deadline"
 	"conclave/node/frame"
 	"conclave/node/order"
 	"conclave/overlay/wire"
@@ -44,7 +45,7 @@ func (p *previous) told(l *lane, session wire.Prefix, before frame.Position) {
 }
 
 // look sets when to look again: nothing tells that an epoch will not complete.
-func (p *previous) look() { p.due = sooner(p.due, time.Now().Add(fetchRetry)) }
+func (p *previous) look() { p.due = deadline.Sooner(p.due, time.Now().Add(fetchRetry)) }
 
 // precede has everything before a position come before what follows in a lane.
 func (p *previous) precede(l *lane, ch *chat, before frame.Position) {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 
+	"conclave/node/courier"
 	"conclave/node/keyagreement"
 	"conclave/node/uplink"
 	"conclave/overlay/session"
@@ -82,7 +83,7 @@ func (e *engine) relayChanged(c uplink.Change) {
 		if !wasMain {
 			return
 		}
-		e.post.down()
+		e.courier.RelayDown()
 		e.step(keyagreement.RelayDown{})
 		if !e.chooseRelay() {
 			e.keep.Down()
@@ -112,10 +113,14 @@ func (e *engine) relaySays(m uplink.Message) {
 	case *wire.Presence:
 		e.members.hint(m.Relay, msg.Online)
 	case *wire.Delivery:
-		e.post.delivered(relay, m.Mails)
+		mails := make([]courier.Mail, len(m.Mails))
+		for i, mail := range m.Mails {
+			mails[i] = courier.Mail(mail)
+		}
+		e.courier.Delivered(mails, relay.Acknowledge)
 	case *wire.DepositResult:
 		if relay == e.relays.Main() {
-			e.post.deposited(msg)
+			e.courier.Deposited(msg)
 		}
 	case *wire.Stored:
 		e.outbox.stored(msg.IDs)
@@ -140,7 +145,7 @@ func (e *engine) relayRefuses(relay *uplink.Relay, m *wire.Refusal) {
 		return
 	}
 	if relay == e.relays.Main() {
-		e.post.refused(m.Seq)
+		e.courier.Refused(m.Seq)
 	}
 	e.inbound.fetch.refused(relay, m.Seq)
 }

@@ -1,6 +1,10 @@
 package node
 
-import "time"
+import (
+	"time"
+
+	"conclave/node/deadline"
+)
 
 // asidePatience is how long a batch counts as on its way while there is no relay node that could store it and nobody
 // acknowledges it. Arbitrary: members acknowledge within a fraction of a second.
@@ -43,7 +47,7 @@ func (o *outbox) relief() (due time.Time) {
 	}
 	for _, s := range o.flying {
 		if s.kept {
-			due = sooner(due, s.flown.Add(asidePatience))
+			due = deadline.Sooner(due, s.flown.Add(asidePatience))
 		}
 	}
 	return due

@@ -33,7 +33,7 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	var group sync.WaitGroup
 	group.Go(func() { n.engine.ledger.Run(ctx) })
-	group.Go(func() { n.pool.run(ctx) })
+	group.Go(func() { n.engine.courier.Run(ctx) })
 	group.Go(func() { n.followTopic(ctx) })
 	group.Go(func() {
 		if err := n.uplink.Run(ctx, uplink.Network{Host: n.host, Topic: n.topic, TopicName: n.topicName}); err != nil {
@@ -49,6 +49,7 @@ func (n *Node) run(ctx context.Context) error {
 	n.engine.outbox.enter(n.engine.outbox.collect()) // what Send took in the last moment is sent after the next start
 	cancel()
 	group.Wait()
+	n.engine.courier.Wait()
 	n.carriers.Wait()
 	return errors.Join(n.engine.ledger.Finish(), n.shutdown())
 }
@@ -77,9 +78,10 @@ func (n *Node) open() error {
 	if err != nil {
 		return err
 	}
+	n.engine.courier.Begin(n.life, h, n.topic)
 	n.shares = overlay.HandleStream(h, overlay.ShareProtocol, overlay.StreamLimits{
 		Service: "conclave.share", Memory: wire.TypeShareMessage.MaxBody(), Deadline: n.cfg.Timing.ShareTimeout, Streams: shareStreams,
-	}, n.serveShares, n.cfg.Log)
+	}, n.engine.courier.Serve, n.cfg.Log)
 	if n.shelf != nil {
 		n.backlog = overlay.HandleStream(h, overlay.BacklogProtocol, overlay.StreamLimits{
 			Service: "conclave.backlog", Memory: wire.MaxSessionMessage, Deadline: shelf.Silence, Streams: shelf.Streams,

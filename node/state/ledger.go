@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"conclave/node/deadline"
 	"conclave/overlay/wire"
 )
 
@@ -92,7 +93,7 @@ func newEntry() *entry { return &entry{change: &Change{}} }
 func (l *Ledger) Change() *Change { return l.next.change }
 
 // Within has what gathers committed after d at the latest.
-func (l *Ledger) Within(d time.Duration) { l.due = sooner(l.due, time.Now().Add(d)) }
+func (l *Ledger) Within(d time.Duration) { l.due = deadline.Sooner(l.due, time.Now().Add(d)) }
 
 // Soon has what gathers committed once nothing more has come for Pause, and after WindowCommit at the latest. Messages mostly
 // come one at a time: their commit is over before the next one, which it would hold up on a busy machine.
@@ -156,7 +157,7 @@ func (l *Ledger) Deadline() time.Time {
 	if l.committing {
 		return time.Time{}
 	}
-	return sooner(sooner(l.due, l.idle), l.overdue())
+	return deadline.Sooner(deadline.Sooner(l.due, l.idle), l.overdue())
 }
 
 // Settle begins a commit if one is due and none is under way.
@@ -274,12 +275,4 @@ func (l *Ledger) flush() (*entry, error) {
 	l.release()
 	e := l.close()
 	return e, l.commit(context.Background(), e.change)
-}
-
-// sooner returns the earlier of two times, of which zero is none.
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -42,7 +42,9 @@ var arrows = []arrow{
 	{from: "node/frame", not: []string{"conclave"}, except: []string{"conclave/node/frame", "conclave/overlay/wire"}, reason: "frames know keys and bytes, no network"},
 	{from: "node/frame", not: slices.Concat(hosts, []string{"os", "net", "log$"}), direct: true, reason: "frames know keys and bytes, no network"},
 	{from: "node/uplink", not: []string{"conclave/node"}, except: []string{"conclave/node/uplink"}, reason: "the connections to relay nodes do not know what runs over them"},
-	{from: "node/state", not: []string{"conclave"}, except: []string{"conclave/node/state", "conclave/overlay/durable", "conclave/overlay/wire"}, reason: "the state file knows nothing of what it keeps"},
+	{from: "node/state", not: []string{"conclave"}, except: []string{"conclave/node/deadline", "conclave/node/state", "conclave/overlay/durable", "conclave/overlay/wire"}, reason: "the state file knows nothing of what it keeps"},
+	{from: "node/courier", not: []string{"conclave/node"}, except: []string{"conclave/node/courier", "conclave/node/deadline", "conclave/node/keyagreement"}, reason: "what carries shares does not know who made them"},
+	{from: "node/deadline", not: []string{"conclave"}, except: []string{"conclave/node/deadline"}, reason: "it compares times"},
 	{from: "node/shelf", not: []string{"conclave/node"}, except: []string{"conclave/node/shelf"}, reason: "a room does not import the house"},
 	{from: "node/order", not: []string{"conclave"}, except: []string{"conclave/node/order"}, reason: "order comes from positions alone"},
 	{from: "node/verify", not: []string{"conclave"}, except: []string{"conclave/node/verify", "conclave/overlay/wire", "conclave/pki"}, reason: "codes come from certificates alone"},
@@ -142,7 +144,7 @@ func TestImportArrowsBite(t *testing.T) {
 // clockless are the packages that are told the time and never ask for it; stepped are those that start no goroutine
 // either.
 var (
-	clockless = []string{"pki", "overlay/wire", "node/keyagreement", "node/frame", "node/verify"}
+	clockless = []string{"pki", "overlay/wire", "node/keyagreement", "node/frame", "node/verify", "node/deadline"}
 	stepped   = []string{"overlay/wire", "node/keyagreement", "node/frame", "node/verify"}
 )
 

@@ -1,4 +1,4 @@
-package node
+package courier
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 // maxJobs bounds the RSA work that waits. The machine's own limits keep it far below.
 const maxJobs = 1 << 16
 
-// pool does RSA work beside the engine: wrapping shares and, twenty times as costly, unwrapping them. What is quick goes
+// pool does RSA work beside the owner's goroutine: wrapping shares and, twenty times as costly, unwrapping them. What is quick goes
 // first: others wait for what is wrapped here, and begin their own long work with it.
 type pool struct {
 	mu     sync.Mutex
