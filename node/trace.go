@@ -46,7 +46,16 @@ const (
 // ShareEvent says that a share, wrapped to its recipient's RSA key, came or went.
 type ShareEvent struct {
 	At
-	courier.Passage
+	Epoch wire.EpochID
+	Of    wire.Role // whose share it is
+	Peer  wire.Role // whom it goes to, or who handed it over ("?": not in the roster)
+	Way   Way
+	// Received says that it came; else it went.
+	Received bool
+	// OK says, of one that went, that the other side or its mailbox holds it durably. It is tried again otherwise.
+	OK bool
+	// Bytes is the size of the sealed envelope.
+	Bytes int
 }
 
 // Sealed says that messages of this member were sealed into one batch and published.
