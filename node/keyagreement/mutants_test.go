@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"conclave/overlay/longtest"
 )
 
 // mutantSchedules is how many schedules a mutant may survive.
@@ -11,8 +13,8 @@ const mutantSchedules = 3000
 
 // TestMutants switches off one rule after the other: without it some schedule must fail.
 func TestMutants(t *testing.T) {
-	if raceEnabled || testing.Short() {
-		t.Skip("the schedules of TestProperty are enough here")
+	if raceEnabled || testing.Short() || !longtest.Wanted() {
+		t.Skip("the schedules of TestProperty are enough here; the long form tries each without a rule")
 	}
 	results := make([]string, numRules)
 	t.Run("all", func(t *testing.T) {

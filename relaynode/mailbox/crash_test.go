@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"conclave/overlay/durable"
+	"conclave/overlay/longtest"
 	"conclave/relaynode/backlog"
 	"conclave/relaynode/mailbox"
 )
@@ -80,10 +81,10 @@ func TestDiskFailsEverywhere(t *testing.T) {
 // diskCalls are all calls by which the process changes the disk, or makes a change durable.
 var diskCalls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate", "fallocate", "rename,renameat,renameat2", "unlink,unlinkat", "link,linkat"}
 
-// stride is how far the calls are apart at which a test goes wrong. With -short, and under the race detector, with which a
-// process takes four times as long to begin, it is every seventh only.
+// stride is how far the calls are apart at which a test goes wrong. In the short form, and under the race detector, with which
+// a process takes four times as long to begin, it is every seventh only.
 func stride() int {
-	if raceEnabled || testing.Short() {
+	if raceEnabled || !longtest.Wanted() {
 		return 7
 	}
 	return 1

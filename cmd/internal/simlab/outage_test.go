@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"conclave/node"
+	"conclave/overlay/longtest"
 )
 
 const (
@@ -233,7 +234,7 @@ func rounds(n int) int {
 	switch {
 	case reduced:
 		return 1
-	case testing.Short():
+	case !longtest.Wanted():
 		return 3
 	}
 	return n

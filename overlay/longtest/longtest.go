@@ -1,0 +1,27 @@
+// Package longtest says whether the long form of the tests is wanted.
+//
+// Plain `go test ./...` is what a newcomer runs, beside other work and on a small machine: it has every test, the largest of
+// them in a short form, with fewer seeds, members or places. The long form has all of them:
+//
+//	CONCLAVE_LONG=1 go test -p 1 -timeout 30m ./...
+//
+// The form is the only thing that differs: what a test demands of each run is the same.
+//
+// Only tests may import it, and it imports nothing of the module.
+package longtest
+
+import "os"
+
+// Variable is the environment variable that asks for the long form.
+const Variable = "CONCLAVE_LONG"
+
+// Wanted reports whether the long form is wanted.
+func Wanted() bool { return os.Getenv(Variable) != "" }
+
+// Pick returns the number for the long form, or for the short one.
+func Pick(long, short int) int {
+	if Wanted() {
+		return long
+	}
+	return short
+}
