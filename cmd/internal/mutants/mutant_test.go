@@ -69,12 +69,21 @@ func TestTable(t *testing.T) {
 		want   []string
 		code   int
 	}{
-		{"name: name\nwith: never\nkills: ./door -run '^TestName$'\n\nname: age\nwith: always\nkills: ./door -run ^TestAge$\n\nname: count\nwith: return false\nkills: ./door -run TestAge\n",
-			[]string{"age killed", "count killed", "name killed", "3 passed, 0 failed"}, 0},
-		{"name: name\nwith: always\nkills: ./door -run TestName\n\nname: age\nwith: nonsense(\nkills: ./door\n\nname: count\nwith: drop\nkills: ./door -run TestNone\n",
-			[]string{"age BROKEN", "count BROKEN", "name SURVIVED", "0 passed, 3 failed"}, 1},
-		{"name: name\nwith: never\nkills: ./door -run TestAge\nkills: ./door -run TestName\n\nname: age\nwith: count = \"x\"; if true {\nkills: ./door\n\nname: count\nwith: never\nkills: ./door\n",
-			[]string{"age BROKEN", "count BROKEN", "name killed", "1 passed, 2 failed"}, 1},
+		{
+			"name: name\nwith: never\nkills: ./door -run '^TestName$'\n\nname: age\nwith: always\nkills: ./door -run ^TestAge$\n\nname: count\nwith: return false\nkills: ./door -run TestAge\n",
+			[]string{"age killed", "count killed", "name killed", "3 passed, 0 failed"},
+			0,
+		},
+		{
+			"name: name\nwith: always\nkills: ./door -run TestName\n\nname: age\nwith: nonsense(\nkills: ./door\n\nname: count\nwith: drop\nkills: ./door -run TestNone\n",
+			[]string{"age BROKEN", "count BROKEN", "name SURVIVED", "0 passed, 3 failed"},
+			1,
+		},
+		{
+			"name: name\nwith: never\nkills: ./door -run TestAge\nkills: ./door -run TestName\n\nname: age\nwith: count = \"x\"; if true {\nkills: ./door\n\nname: count\nwith: never\nkills: ./door\n",
+			[]string{"age BROKEN", "count BROKEN", "name killed", "1 passed, 2 failed"},
+			1,
+		},
 	} {
 		dir := module(t, map[string]string{"door/door.go": source, "door/door_test.go": tests, "door/testdata/mutants.txt": c.blocks})
 		var out, errs bytes.Buffer
