@@ -20,7 +20,7 @@ func (e *engine) newCourier() *courier.Courier {
 	return courier.New(courier.Config{
 		Identity: e.cfg.Identity, Rand: e.random, TopicName: e.n.topicName, Self: e.self,
 		Roster: func() *pki.Roster { return e.roster }, Members: e.n.roster.Load,
-		Step: e.step, Open: e.openEnvelope, Relays: e.relays, Presence: courierPresence{&e.members}, Dialable: e.addAddresses,
+		Step: e.step, Open: e.openEnvelope, Relays: e.relays, Presence: courierPresence{e}, Dialable: e.addAddresses,
 		Post: func(ctx context.Context, f func()) bool { return e.n.post(ctx, func(*engine) { f() }) },
 		Passed: func(p courier.Passage) {
 			e.publish(ShareEvent{
@@ -41,22 +41,22 @@ func (e *engine) openEnvelope(u keyagreement.Unwrap) keyagreement.Unwrapped {
 }
 
 // courierPresence is what the courier wants to know of who is there.
-type courierPresence struct{ p *presence }
+type courierPresence struct{ e *engine }
 
 // Online implements courier.Presence.
-func (c courierPresence) Online(role wire.Role) bool { return c.p.online[role] }
+func (c courierPresence) Online(role wire.Role) bool { return c.e.reach.Online(role) }
 
 // Listens implements courier.Presence.
-func (c courierPresence) Listens(role wire.Role) bool { return c.p.listens(role) }
+func (c courierPresence) Listens(role wire.Role) bool { return c.e.reach.Listens(role) }
 
 // Heard implements courier.Presence.
-func (c courierPresence) Heard(signer ed25519.PublicKey) { c.p.hears(signer, false) }
+func (c courierPresence) Heard(signer ed25519.PublicKey) { c.e.reach.Heard(signer, false) }
 
 // addAddresses makes a member dialable over the relay nodes that this member is connected to. Of one with whom no direct
 // connection is wanted the other addresses are forgotten, which identify told over an earlier circuit: otherwise the shares of
 // a large group would leave everybody connected to everybody.
 func (e *engine) addAddresses(to peer.ID) {
-	if e.paths.enough(to) {
+	if e.reach.Enough(to) {
 		e.n.host.Peerstore().ClearAddrs(to)
 	}
 	for _, r := range e.relays.All() {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"conclave/node/reach"
 	"conclave/overlay"
 	"conclave/overlay/wire"
 
@@ -91,7 +92,7 @@ func TestDirectConnectionBreaks(t *testing.T) {
 	}
 	a.path("B", ViaLAN)
 	relayed := func(events []Event) bool {
-		return slices.ContainsFunc(all[Peer](events), func(e Peer) bool { return e.Online && e.Path == ViaRelay && e.Reason == errGone.Error() })
+		return slices.ContainsFunc(all[Peer](events), func(e Peer) bool { return e.Online && e.Path == ViaRelay && e.Reason == "the direct connection broke" })
 	}
 	a.until("the relay path in between", relayed)
 }
@@ -117,7 +118,9 @@ func TestUnseenMember(t *testing.T) {
 	agree(t, []wire.Role{"A", "B"}, a, b)
 	for _, p := range []*person{a, b} {
 		p.until("the reason", func(events []Event) bool {
-			return slices.ContainsFunc(all[Peer](events), func(e Peer) bool { return e.Path == ViaRelay && e.Reason == errUnseen.Error() })
+			return slices.ContainsFunc(all[Peer](events), func(e Peer) bool {
+				return e.Path == ViaRelay && e.Reason == "no public address of this machine is known"
+			})
 		})
 	}
 }
@@ -152,42 +155,12 @@ func TestAttackOutsiderReachesMemberDirectly(t *testing.T) {
 	}
 }
 
-// TestPartWith: of any two, exactly one opens the circuit, unless the ring is large and they are far apart; nobody has more
-// neighbours than the bound.
-func TestPartWith(t *testing.T) {
-	for n := 2; n <= 60; n++ {
-		ring := make([]peer.ID, n)
-		for i := range ring {
-			ring[i] = peer.ID(fmt.Sprintf("%03d", i*7919%1000))
-		}
-		for _, self := range ring {
-			neighbours := 0
-			for _, other := range ring {
-				if self == other {
-					continue
-				}
-				mine, its := partWith(self, other, ring), partWith(other, self, ring)
-				switch {
-				case mine == partNone && its == partNone && n > maxNeighbours+1:
-				case mine == partOpens && its == partWaits, mine == partWaits && its == partOpens:
-					neighbours++
-				default:
-					t.Fatalf("of %d: %v and %v", n, mine, its)
-				}
-			}
-			if neighbours > maxNeighbours || neighbours < min(n-1, maxNeighbours) {
-				t.Fatalf("of %d: %d neighbours", n, neighbours)
-			}
-		}
-	}
-}
-
 // TestSharesKeepToTheRing: in a group larger than a member keeps direct connections with, shares for somebody beyond those
 // have circuits to go over and nothing else, whatever addresses identify told.
 func TestSharesKeepToTheRing(t *testing.T) {
 	t.Parallel()
 	roles := []string{"A"}
-	for i := range maxNeighbours + 3 {
+	for i := range reach.MaxNeighbours + 3 {
 		roles = append(roles, fmt.Sprintf("M%02d", i))
 	}
 	w := newWorld(t, roles...)
@@ -197,9 +170,11 @@ func TestSharesKeepToTheRing(t *testing.T) {
 	})
 	own, far := ma.StringCast("/ip4/127.0.0.1/tcp/1"), 0
 	err := a.run.node.call(t.Context(), func(e *engine) {
+		var everybody []peer.ID
 		for _, m := range e.roster.Members {
-			e.members.online[m.Role] = m.Role != e.self
+			everybody = append(everybody, m.Peer)
 		}
+		e.reach.Hint("a test", everybody)
 		for _, m := range e.roster.Members {
 			if m.Role == e.self {
 				continue
@@ -209,7 +184,7 @@ func TestSharesKeepToTheRing(t *testing.T) {
 			e.addAddresses(m.Peer)
 			direct := slices.ContainsFunc(book.Addrs(m.Peer), func(a ma.Multiaddr) bool { return !overlay.IsCircuit(a) })
 			circuit := slices.ContainsFunc(book.Addrs(m.Peer), overlay.IsCircuit)
-			beyond := e.paths.enough(m.Peer)
+			beyond := e.reach.Enough(m.Peer)
 			if beyond {
 				far++
 			}
@@ -218,7 +193,7 @@ func TestSharesKeepToTheRing(t *testing.T) {
 			}
 		}
 	})
-	if err != nil || far != len(roles)-1-maxNeighbours {
-		t.Errorf("%d members are beyond the ring, want %d; %v", far, len(roles)-1-maxNeighbours, err)
+	if err != nil || far != len(roles)-1-reach.MaxNeighbours {
+		t.Errorf("%d members are beyond the ring, want %d; %v", far, len(roles)-1-reach.MaxNeighbours, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"conclave/node/courier"
 	"conclave/node/frame"
 	"conclave/node/keyagreement"
+	"conclave/node/reach"
 	"conclave/node/shelf"
 	"conclave/node/state"
 	"conclave/node/uplink"
@@ -43,8 +44,7 @@ type engine struct {
 	keep    *shelf.Keeper            // nil: nothing is kept for others
 	near    map[peer.ID]*shelf.Visit // members that can be asked without a relay node
 	relays  *uplink.Table
-	members presence
-	paths   paths
+	reach   *reach.Reach
 	codes   *verify.Book
 	carried carriage
 }
@@ -66,11 +66,10 @@ func newEngine(n *Node) (*engine, error) {
 	n.uplink = n.newUplink(uplink.Routes(loaded.Marks))
 	e.relays = uplink.NewTable(n.uplink.Addresses)
 	e.courier = e.newCourier()
+	e.reach = e.newReach()
 	e.near = make(map[peer.ID]*shelf.Visit)
 	e.keep = e.newKeeper(loaded.Shelf)
-	e.members = newPresence(e)
 	e.carried = carriage{e: e}
-	e.paths = newPaths(e)
 	e.codes = verify.New(n.cfg.Group, n.self.Certificate, loaded.Marks)
 	n.in.restore(e.self, loaded.Shown, loaded.Outbox)
 	if err := e.chats.restore(loaded.Sessions); err != nil {
@@ -159,8 +158,7 @@ func (e *engine) tick() {
 	e.inbound.tick()
 	e.outbox.tick()
 	e.courier.Tick()
-	e.members.tick()
-	e.paths.tick()
+	e.reach.Tick()
 }
 
 // wait returns how long nothing has to be done unless something happens.
@@ -170,7 +168,7 @@ func (e *engine) wait() time.Duration {
 		wait = min(wait, at.Sub(e.cfg.Now()))
 	}
 	for _, due := range []time.Time{
-		e.ledger.Deadline(), e.inbound.deadline(), e.outbox.deadline(), e.courier.Deadline(), e.keep.Deadline(), e.members.due, e.paths.due,
+		e.ledger.Deadline(), e.inbound.deadline(), e.outbox.deadline(), e.courier.Deadline(), e.keep.Deadline(), e.reach.Deadline(),
 	} {
 		if !due.IsZero() {
 			wait = min(wait, due.Sub(now))

@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"conclave/node/reach"
 	"conclave/node/uplink"
 	"conclave/overlay/wire"
 
@@ -91,16 +92,13 @@ type Sent struct {
 }
 
 // Path is how a member is reached.
-type Path string
+type Path = reach.Path
 
 // The paths.
 const (
-	// ViaRelay: everything runs through a relay node.
-	ViaRelay Path = "relay"
-	// Direct: there is a connection without a relay node in between; what is sent goes both ways.
-	Direct Path = "direct"
-	// ViaLAN: the same, on a network that both are on.
-	ViaLAN Path = "lan"
+	ViaRelay = reach.ViaRelay
+	Direct   = reach.Direct
+	ViaLAN   = reach.ViaLAN
 )
 
 // Peer says that a member came or went, as far as a relay node tells or a connection of its own shows, or that it is

@@ -93,7 +93,7 @@ func (in *inbound) remember(s state.Shown) bool {
 // arrived takes in what came over the topic.
 func (in *inbound) arrived(b wire.Batch) {
 	in.e.carried.heard()
-	in.e.members.hears(b.Sender, true)
+	in.e.reach.Heard(b.Sender, true)
 	in.e.keep.Received(b, in.e.relays.Ready())
 	in.take(b, true)
 }

@@ -164,7 +164,7 @@ func (n *Node) followTopic(ctx context.Context) {
 				near = append(near, id)
 			}
 		}
-		if !n.post(ctx, func(e *engine) { e.members.nearAre(near) }) {
+		if !n.post(ctx, func(e *engine) { e.reach.Near(near) }) {
 			return
 		}
 		if visits != nil {

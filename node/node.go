@@ -66,17 +66,12 @@ type Node struct {
 
 	born time.Time
 
-	carriers sync.WaitGroup // goroutines that reach for other members; begun by the engine alone
-
 	// Static after open.
 	life    context.Context // of run
 	host    host.Host
 	topic   *overlay.TopicHandle
 	shares  *overlay.StreamServer
 	backlog *overlay.StreamServer // nil without a LAN
-
-	contacts *contacts // static after New
-	prober   prober
 
 	mu     sync.Mutex
 	engine *engine            // made by New, owned by Run
@@ -105,7 +100,6 @@ func New(cfg Config) (*Node, error) {
 		todo:      make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(),
 	}
 	n.roster.Store(cfg.Roster)
-	n.contacts = newContacts(n)
 	if n.engine, err = newEngine(n); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

@@ -75,11 +75,11 @@ func (e *engine) relayChanged(c uplink.Change) {
 	e.publish(Link{At: e.at(), Relay: c.Relay, State: c.State, Reason: c.Reason})
 	switch c.State {
 	case uplink.Ready:
-		e.paths.renew()
+		e.reach.Renew()
 		e.chooseRelay()
 	case uplink.Down:
 		e.inbound.fetch.down(relay)
-		e.members.gone(c.Relay)
+		e.reach.HintGone(c.Relay)
 		if !wasMain {
 			return
 		}
@@ -87,7 +87,7 @@ func (e *engine) relayChanged(c uplink.Change) {
 		e.step(keyagreement.RelayDown{})
 		if !e.chooseRelay() {
 			e.keep.Down()
-			e.members.relayDown()
+			e.reach.RelayDown()
 		}
 	}
 }
@@ -101,7 +101,7 @@ func (e *engine) chooseRelay() bool {
 	e.outbox.up(newDatabase)
 	e.keep.Up(newDatabase)
 	e.step(keyagreement.RelayUp{Database: relay.Conn().Database()})
-	e.members.relayUp()
+	e.reach.RelayUp()
 	e.inbound.fetch.again()
 	return true
 }
@@ -111,7 +111,7 @@ func (e *engine) relaySays(m uplink.Message) {
 	relay := e.relays.Of(m.Relay)
 	switch msg := m.Message.(type) {
 	case *wire.Presence:
-		e.members.hint(m.Relay, msg.Online)
+		e.reach.Hint(m.Relay, msg.Online)
 	case *wire.Delivery:
 		mails := make([]courier.Mail, len(m.Mails))
 		for i, mail := range m.Mails {

@@ -67,7 +67,7 @@ func (e *engine) rosterIs(next *pki.Roster) {
 	e.publish(RosterChanged{At: e.at(), Version: next.Version, Expires: next.Expires, Added: added, Removed: removed})
 	for _, m := range old.Members {
 		if !next.Admits(m.Peer) {
-			delete(e.members.online, m.Role)
+			e.reach.Removed(m.Role)
 			_ = e.n.host.Network().ClosePeer(m.Peer)
 		}
 	}

@@ -40,7 +40,7 @@ func (n *Node) run(ctx context.Context) error {
 			n.cfg.Log.Error("relay nodes cannot be connected to", "err", err) // Check found nothing
 		}
 	})
-	group.Go(func() { n.contacts.run(ctx) })
+	group.Go(func() { n.engine.reach.Run(ctx) })
 	if n.cfg.LAN != nil {
 		group.Go(func() { n.meet(ctx) })
 	}
@@ -50,7 +50,7 @@ func (n *Node) run(ctx context.Context) error {
 	cancel()
 	group.Wait()
 	n.engine.courier.Wait()
-	n.carriers.Wait()
+	n.engine.reach.Wait()
 	return errors.Join(n.engine.ledger.Finish(), n.shutdown())
 }
 
@@ -59,17 +59,14 @@ func (n *Node) open() error {
 	roster := n.roster.Load()
 	h, err := overlay.NewHost(overlay.HostConfig{
 		Identity: n.cfg.Identity, Listen: n.listenAddrs(), Peers: len(roster.Members) + len(roster.Relays), Log: n.cfg.Log,
-		ListenUDP: n.cfg.ListenUDP, HolePunch: !n.cfg.DialOnly && n.cfg.ListenUDP == nil, Punched: n.contacts.punched, Reachable: n.cfg.faults.reachable,
+		ListenUDP: n.cfg.ListenUDP, HolePunch: !n.cfg.DialOnly && n.cfg.ListenUDP == nil, Punched: n.engine.reach.Punched, Reachable: n.cfg.faults.reachable,
 		Gater: overlay.RosterGate(func(p peer.ID) bool { return n.cfg.faults.open || n.roster.Load().Admits(p) }),
 	})
 	if err != nil {
 		return err
 	}
 	n.host = h
-	h.Network().Notify(n.contacts.notifiee())
-	for _, p := range h.Network().Peers() {
-		n.contacts.hear(p, nil) // came before we listened for it
-	}
+	n.engine.reach.Begin(n.life, h)
 	n.topic, err = overlay.JoinTopic(context.Background(), h, overlay.TopicConfig{
 		Group: n.cfg.Group.ID, Members: len(roster.Members), Log: n.cfg.Log, Validate: n.validate, Deliver: n.deliver,
 		Admit:  func(p peer.ID) bool { return n.roster.Load().Admits(p) },

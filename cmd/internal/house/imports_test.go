@@ -45,6 +45,7 @@ var arrows = []arrow{
 	{from: "node/state", not: []string{"conclave"}, except: []string{"conclave/node/deadline", "conclave/node/state", "conclave/overlay/durable", "conclave/overlay/wire"}, reason: "the state file knows nothing of what it keeps"},
 	{from: "node/courier", not: []string{"conclave/node"}, except: []string{"conclave/node/courier", "conclave/node/deadline", "conclave/node/keyagreement"}, reason: "what carries shares does not know who made them"},
 	{from: "node/deadline", not: []string{"conclave"}, except: []string{"conclave/node/deadline"}, reason: "it compares times"},
+	{from: "node/reach", not: []string{"conclave/node"}, except: []string{"conclave/node/reach", "conclave/node/deadline"}, reason: "who is where does not depend on what is said"},
 	{from: "node/shelf", not: []string{"conclave/node"}, except: []string{"conclave/node/shelf"}, reason: "a room does not import the house"},
 	{from: "node/order", not: []string{"conclave"}, except: []string{"conclave/node/order"}, reason: "order comes from positions alone"},
 	{from: "node/verify", not: []string{"conclave"}, except: []string{"conclave/node/verify", "conclave/overlay/wire", "conclave/pki"}, reason: "codes come from certificates alone"},

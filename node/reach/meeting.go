@@ -1,7 +1,8 @@
-package node
+package reach
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -10,20 +11,15 @@ import (
 	"conclave/node/deadline"
 	"conclave/overlay"
 	"conclave/overlay/lan"
+	"conclave/overlay/wire"
+	"conclave/pki"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
-
-// LAN says how to look for the others on the local network.
-type LAN struct {
-	// Interfaces are the names of those to use. None means every one that the member listens on.
-	Interfaces []string
-
-	defences lan.Defences // switched off by tests only
-}
 
 const (
 	// maxMeetings is how many dials on the local network are under way at once. Arbitrary.
@@ -39,22 +35,25 @@ const (
 	meetTimeout = 5 * time.Second
 )
 
-// listenAddrs returns where the member accepts connections: without a port of its own nobody could reach it directly.
-func (n *Node) listenAddrs() []ma.Multiaddr {
-	if n.cfg.DialOnly || len(n.cfg.Listen) > 0 || n.cfg.ListenUDP != nil {
-		return n.cfg.Listen
-	}
-	list := []ma.Multiaddr{ma.StringCast("/ip4/0.0.0.0/tcp/0"), ma.StringCast("/ip4/0.0.0.0/udp/0/quic-v1")}
-	if probe, err := net.Listen("tcp6", "[::]:0"); err == nil { // this machine has IPv6
-		_ = probe.Close()
-		list = append(list, ma.StringCast("/ip6/::/tcp/0"), ma.StringCast("/ip6/::/udp/0/quic-v1"))
-	}
-	return list
+// MeetConfig is what Meet needs. All fields but Interfaces are given.
+type MeetConfig struct {
+	Group wire.GroupID
+	Self  peer.ID
+	Host  host.Host
+	// InForce returns the roster in force, on any goroutine.
+	InForce func() *pki.Roster
+	// Interfaces are the names of those to use. None means every one that the host listens on.
+	Interfaces []string
+	// Relay is told the addresses of a relay node that was found, each ending in /p2p/<peer ID>.
+	Relay func(peer.ID, []ma.Multiaddr)
+	Log   *slog.Logger
+
+	Defences lan.Defences // switched off by tests only
 }
 
 // meeting finds the others on the local network and connects to them. Its fields are owned by run.
 type meeting struct {
-	n     *Node
+	cfg   MeetConfig
 	found chan peer.AddrInfo
 	tried chan attempt
 	near  map[peer.ID]*neighbour // of the roster, so it is bounded by that
@@ -76,28 +75,24 @@ type attempt struct {
 	err error
 }
 
-// meet looks for the others until ctx ends.
-func (n *Node) meet(ctx context.Context) {
+// Meet looks for the others until ctx ends. An error says why they cannot be found.
+func Meet(ctx context.Context, cfg MeetConfig) error {
 	m := &meeting{
-		n: n, found: make(chan peer.AddrInfo, 64), tried: make(chan attempt, maxMeetings), near: make(map[peer.ID]*neighbour),
+		cfg: cfg, found: make(chan peer.AddrInfo, 64), tried: make(chan attempt, maxMeetings), near: make(map[peer.ID]*neighbour),
 	}
 	service, err := lan.Start(lan.Config{
-		Group: n.cfg.Group.ID, Self: n.self.Peer, Listen: n.host.Network().ListenAddresses,
-		Admit: func(p peer.ID) bool { return n.roster.Load().Admits(p) },
-		Found: m.hear, Links: lan.Only(n.cfg.LAN.Interfaces...), Log: n.cfg.Log, Defences: n.cfg.LAN.defences,
+		Group: cfg.Group, Self: cfg.Self, Listen: cfg.Host.Network().ListenAddresses,
+		Admit: func(p peer.ID) bool { return cfg.InForce().Admits(p) },
+		Found: m.hear, Links: lan.Only(cfg.Interfaces...), Log: cfg.Log, Defences: cfg.Defences,
 	})
 	if err != nil {
-		n.cfg.Log.Warn("members on the local network cannot be found", "err", err)
-		n.hub.publish(Problem{
-			At: At{n.cfg.Now()}, Text: "members on the local network cannot be found: " + err.Error(),
-			Hint: "does another program keep UDP port 5353 to itself?",
-		})
-		return
+		return err
 	}
 	var dials sync.WaitGroup
 	defer dials.Wait()
 	defer func() { _ = service.Close() }()
 	m.run(ctx, &dials)
+	return nil
 }
 
 // hear is called by the service, which must not wait.
@@ -122,7 +117,7 @@ func (m *meeting) run(ctx context.Context, dials *sync.WaitGroup) {
 		case a := <-m.tried:
 			m.tell(a)
 		case <-look.C:
-			m.n.dropStranded()
+			m.dropStranded()
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -156,16 +151,16 @@ func (m *meeting) heard(ctx context.Context, info peer.AddrInfo) {
 		}
 	}
 	of.addrs = of.addrs[max(0, len(of.addrs)-maxNearAddrs):]
-	_, relay := m.n.roster.Load().Relay(info.ID)
+	_, relay := m.cfg.InForce().Relay(info.ID)
 	if relay && news {
 		m.learn(info.ID, of.addrs)
 	}
-	if overlay.Direct(m.n.host, info.ID) {
+	if overlay.Direct(m.cfg.Host, info.ID) {
 		of.due = time.Time{}
 		return
 	}
 	due := time.Now()
-	if !relay && m.n.self.Peer.String() > info.ID.String() {
+	if !relay && m.cfg.Self.String() > info.ID.String() {
 		due = due.Add(yield)
 	}
 	if news {
@@ -187,7 +182,7 @@ func (m *meeting) learn(id peer.ID, addrs []ma.Multiaddr) {
 	for _, a := range addrs {
 		full = append(full, a.Encapsulate(ma.StringCast("/p2p/"+id.String())))
 	}
-	m.n.uplink.Learn(id, full)
+	m.cfg.Relay(id, full)
 }
 
 // dial begins the dials that are due.
@@ -201,7 +196,7 @@ func (m *meeting) dial(ctx context.Context, dials *sync.WaitGroup) {
 			continue
 		}
 		of.due = time.Time{}
-		if overlay.Direct(m.n.host, id) || !m.n.roster.Load().Admits(id) && !m.n.cfg.LAN.defences.AnyPeer {
+		if overlay.Direct(m.cfg.Host, id) || !m.cfg.InForce().Admits(id) && !m.cfg.Defences.AnyPeer {
 			continue
 		}
 		of.dialling, of.last = true, now
@@ -210,7 +205,7 @@ func (m *meeting) dial(ctx context.Context, dials *sync.WaitGroup) {
 		dials.Go(func() {
 			limited, cancel := context.WithTimeout(network.WithForceDirectDial(ctx, "lan"), meetTimeout)
 			defer cancel()
-			a := attempt{id, overlay.Connect(limited, m.n.host, info)}
+			a := attempt{id, overlay.Connect(limited, m.cfg.Host, info)}
 			select {
 			case m.tried <- a:
 			case <-ctx.Done():
@@ -228,7 +223,7 @@ func (m *meeting) tell(a attempt) {
 		of.failures, of.due = 0, time.Time{}
 		return
 	}
-	m.n.cfg.Log.Debug("somebody on the local network does not answer", "peer", a.id, "err", a.err)
+	m.cfg.Log.Debug("somebody on the local network does not answer", "peer", a.id, "err", a.err)
 	of.due = time.Now().Add(min(meetRetry<<min(of.failures, 8), meetRetryMax))
 	if of.failures++; of.failures > 8 {
 		of.failures, of.due, of.addrs = 0, time.Time{}, nil // until it announces itself again
@@ -237,12 +232,12 @@ func (m *meeting) tell(a attempt) {
 
 // dropStranded closes connections that begin at an address which this machine has no more, after a laptop has moved: nothing
 // else would tell for a minute that they are dead.
-func (n *Node) dropStranded() {
+func (m *meeting) dropStranded() {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return
 	}
-	for _, c := range n.host.Network().Conns() {
+	for _, c := range m.cfg.Host.Network().Conns() {
 		if overlay.IsCircuit(c.LocalMultiaddr()) || overlay.IsCircuit(c.RemoteMultiaddr()) {
 			continue
 		}
@@ -251,7 +246,7 @@ func (n *Node) dropStranded() {
 			continue
 		}
 		if !slices.ContainsFunc(addrs, func(a net.Addr) bool { own, ok := a.(*net.IPNet); return ok && own.IP.Equal(ip) }) {
-			n.cfg.Log.Info("a connection is stranded: this machine has its address no more", "peer", c.RemotePeer(), "local", c.LocalMultiaddr())
+			m.cfg.Log.Info("a connection is stranded: this machine has its address no more", "peer", c.RemotePeer(), "local", c.LocalMultiaddr())
 			_ = c.Close()
 		}
 	}

@@ -1,4 +1,4 @@
-package node
+package reach
 
 import (
 	"context"
@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	// maxNeighbours is how many members one member keeps direct connections with on purpose, half of them of its own
+	// MaxNeighbours is how many members one member keeps direct connections with on purpose, half of them of its own
 	// making. In a group of 13 that is everybody; a larger one is a ring in which each knows the six on either side.
-	maxNeighbours = 12
+	MaxNeighbours = 12
 	// maxApproaches is how many circuits a member opens at once for hole punching; the others of its eight are for shares.
 	maxApproaches = 4
 	// approachTimeout is how long a hole punch may take: three attempts and what goes before.
@@ -43,64 +43,64 @@ type approach struct {
 }
 
 // again plans an attempt.
-func (a *approach) again(p *paths, after time.Duration) {
+func (a *approach) again(r *Reach, after time.Duration) {
 	a.due = time.Now().Add(after)
-	p.due = deadline.Sooner(p.due, a.due)
+	r.tryDue = deadline.Sooner(r.tryDue, a.due)
 }
 
-func (p *paths) try(id peer.ID) *approach {
-	if p.tries[id] == nil {
-		p.tries[id] = &approach{}
+func (r *Reach) try(id peer.ID) *approach {
+	if r.tries[id] == nil {
+		r.tries[id] = &approach{}
 	}
-	return p.tries[id]
+	return r.tries[id]
 }
 
 // came plans an attempt to reach somebody directly who is here from now on.
-func (p *paths) came(id peer.ID) {
-	try := p.try(id)
+func (r *Reach) came(id peer.ID) {
+	try := r.try(id)
 	try.failures = 0
-	try.again(p, p.e.cfg.Timing.PunchAfter)
+	try.again(r, r.cfg.Timing.PunchAfter)
 }
 
 // left forgets somebody who is not here any more.
-func (p *paths) left(id peer.ID) {
-	if try := p.tries[id]; try != nil {
+func (r *Reach) left(id peer.ID) {
+	if try := r.tries[id]; try != nil {
 		try.due = time.Time{}
 	}
-	delete(p.why, id)
+	delete(r.why, id)
 }
 
-// renew has every attempt made again: this member is in another network now, or its old one came back.
-func (p *paths) renew() {
-	p.e.n.prober.forget()
-	for id, try := range p.tries {
-		if !try.there && p.here(id) {
-			p.came(id)
+// Renew has every attempt made again: this member is in another network now, or its old one came back.
+func (r *Reach) Renew() {
+	r.prober.forget()
+	for id, try := range r.tries {
+		if !try.there && r.here(id) {
+			r.came(id)
 		}
 	}
 }
 
-func (p *paths) here(id peer.ID) bool {
-	m, _, ok := p.e.roster.MemberByPeer(id)
-	return ok && p.e.members.online[m.Role]
+func (r *Reach) here(id peer.ID) bool {
+	m, _, ok := r.cfg.Roster().MemberByPeer(id)
+	return ok && r.online[m.Role]
 }
 
-// tick begins the attempts that are due.
-func (p *paths) tick() {
-	if p.due.IsZero() || time.Now().Before(p.due) {
+// tickPaths begins the attempts that are due.
+func (r *Reach) tickPaths() {
+	if r.tryDue.IsZero() || time.Now().Before(r.tryDue) {
 		return
 	}
-	p.due = time.Time{}
-	for id, try := range p.tries {
+	r.tryDue = time.Time{}
+	for id, try := range r.tries {
 		switch {
-		case try.due.IsZero() || try.busy || try.there || !p.here(id):
+		case try.due.IsZero() || try.busy || try.there || !r.here(id):
 		case time.Now().Before(try.due):
-			p.due = deadline.Sooner(p.due, try.due)
-		case p.running >= maxApproaches:
-			try.again(p, time.Second)
+			r.tryDue = deadline.Sooner(r.tryDue, try.due)
+		case r.running >= maxApproaches:
+			try.again(r, time.Second)
 		default:
 			try.due = time.Time{}
-			p.begin(id, try)
+			r.begin(id, try)
 		}
 	}
 }
@@ -121,7 +121,7 @@ func partWith(self, other peer.ID, here []peer.ID) part {
 	n := len(ring)
 	ahead := (slices.Index(ring, other) - slices.Index(ring, self) + n) % n
 	switch {
-	case min(ahead, n-ahead) > maxNeighbours/2:
+	case min(ahead, n-ahead) > MaxNeighbours/2:
 		return partNone
 	case 2*ahead < n || 2*ahead == n && self < other:
 		return partOpens
@@ -129,39 +129,38 @@ func partWith(self, other peer.ID, here []peer.ID) part {
 	return partWaits
 }
 
-// enough reports whether a member is beyond those with whom this one keeps direct connections on purpose.
-func (p *paths) enough(id peer.ID) bool {
-	return partWith(p.e.n.self.Peer, id, p.present()) == partNone
+// Enough reports whether a member is beyond those with whom this one keeps direct connections on purpose.
+func (r *Reach) Enough(id peer.ID) bool {
+	return partWith(r.cfg.Self.Peer, id, r.present()) == partNone
 }
 
 // begin makes one attempt on a goroutine of its own.
-func (p *paths) begin(id peer.ID, try *approach) {
-	e, ctx := p.e, p.e.ctx
-	what := partWith(e.n.self.Peer, id, p.present())
+func (r *Reach) begin(id peer.ID, try *approach) {
+	what := partWith(r.cfg.Self.Peer, id, r.present())
 	if what == partNone {
-		p.why[id] = fmt.Sprintf("direct connections with %d others are enough", maxNeighbours)
-		p.look(id)
+		r.why[id] = fmt.Sprintf("direct connections with %d others are enough", MaxNeighbours)
+		r.look(id)
 		return
 	}
-	if !e.relays.Ready() || what == partOpens && !e.courier.Hold(id) {
-		try.again(p, time.Second)
+	if !r.cfg.Relays.Ready() || what == partOpens && !r.cfg.Circuits.Hold(id) {
+		try.again(r, time.Second)
 		return
 	}
 	try.busy = true
-	p.running++
-	relays := e.relays.Carriers()
-	e.n.carriers.Go(func() {
-		limited, cancel := context.WithTimeout(ctx, approachTimeout)
+	r.running++
+	relays := r.cfg.Relays.Carriers()
+	r.wg.Go(func() {
+		limited, cancel := context.WithTimeout(r.ctx, approachTimeout)
 		defer cancel()
-		err := e.n.reach(limited, id, relays, what)
-		e.n.post(ctx, func(e *engine) { e.paths.tried(id, what, err) })
+		err := r.attempt(limited, id, relays, what)
+		r.cfg.Post(r.ctx, func() { r.tried(id, what, err) })
 	})
 }
 
 // present returns the peer IDs of all who are here.
-func (p *paths) present() (ids []peer.ID) {
-	for _, m := range p.e.roster.Members {
-		if p.e.members.online[m.Role] {
+func (r *Reach) present() (ids []peer.ID) {
+	for _, m := range r.cfg.Roster().Members {
+		if r.online[m.Role] {
 			ids = append(ids, m.Peer)
 		}
 	}
@@ -177,38 +176,38 @@ var errOther = errors.New("the other side has not tried")
 // errGone is why there is no direct connection after an attempt that succeeded.
 var errGone = errors.New("the direct connection broke")
 
-// reach does one's part of an attempt. Each finds out its own address, one opens a circuit, and the other, to whom it was
+// attempt does one's part of an attempt. Each finds out its own address, one opens a circuit, and the other, to whom it was
 // opened, has the library punch; to tell it so needs no message of our own.
-func (n *Node) reach(ctx context.Context, to peer.ID, relays []peer.AddrInfo, what part) error {
-	n.probe(ctx, relays)
-	if len(overlay.Outside(n.host)) == 0 {
+func (r *Reach) attempt(ctx context.Context, to peer.ID, relays []peer.AddrInfo, what part) error {
+	r.probe(ctx, relays)
+	if len(overlay.Outside(r.host)) == 0 {
 		return errUnseen
 	}
 	if what == partOpens {
-		if err := n.openCircuit(ctx, to, relays); err != nil {
+		if err := r.openCircuit(ctx, to, relays); err != nil {
 			return err
 		}
 	}
-	if overlay.Called(n.host, to) {
-		return overlay.PunchHole(ctx, n.host, to)
+	if overlay.Called(r.host, to) {
+		return overlay.PunchHole(ctx, r.host, to)
 	}
 	if what != partOpens {
 		return errOther
 	}
-	return n.hole(ctx, to)
+	return r.hole(ctx, to)
 }
 
 // openCircuit makes sure that there is a circuit to a member.
-func (n *Node) openCircuit(ctx context.Context, to peer.ID, relays []peer.AddrInfo) error {
+func (r *Reach) openCircuit(ctx context.Context, to peer.ID, relays []peer.AddrInfo) error {
 	info := peer.AddrInfo{ID: to}
-	for _, r := range relays {
-		for _, a := range r.Addrs {
-			if c, err := overlay.CircuitAddr(a.Encapsulate(ma.StringCast("/p2p/" + r.ID.String()))); err == nil {
+	for _, relay := range relays {
+		for _, a := range relay.Addrs {
+			if c, err := overlay.CircuitAddr(a.Encapsulate(ma.StringCast("/p2p/" + relay.ID.String()))); err == nil {
 				info.Addrs = append(info.Addrs, c)
 			}
 		}
 	}
-	return overlay.Connect(ctx, n.host, info)
+	return overlay.Connect(ctx, r.host, info)
 }
 
 // prober remembers when a relay node was asked last by which address it sees this member.
@@ -221,30 +220,30 @@ type prober struct {
 func (p *prober) forget() { p.until.Store(0) }
 
 // probe asks one relay node after the other by which address it sees this member, unless it knows.
-func (n *Node) probe(ctx context.Context, relays []peer.AddrInfo) {
-	n.prober.mu.Lock()
-	defer n.prober.mu.Unlock()
-	if time.Now().UnixNano() < n.prober.until.Load() {
+func (r *Reach) probe(ctx context.Context, relays []peer.AddrInfo) {
+	r.prober.mu.Lock()
+	defer r.prober.mu.Unlock()
+	if time.Now().UnixNano() < r.prober.until.Load() {
 		return
 	}
-	n.prober.until.Store(time.Now().Add(probeFresh).UnixNano())
-	for _, r := range relays {
+	r.prober.until.Store(time.Now().Add(probeFresh).UnixNano())
+	for _, relay := range relays {
 		limited, cancel := context.WithTimeout(ctx, probeTimeout)
-		err := overlay.Probe(limited, n.host, r)
+		err := overlay.Probe(limited, r.host, relay)
 		cancel()
 		if err == nil {
 			return
 		}
-		n.cfg.Log.Debug("no relay node says by which UDP address it sees this member", "relay", r.ID, "err", err)
+		r.cfg.Log.Debug("no relay node says by which UDP address it sees this member", "relay", relay.ID, "err", err)
 	}
 }
 
 // hole waits until there is a direct connection or the library has given up.
-func (n *Node) hole(ctx context.Context, to peer.ID) error {
-	heard, end := n.contacts.await(to)
+func (r *Reach) hole(ctx context.Context, to peer.ID) error {
+	heard, end := r.contacts.await(to)
 	defer end()
 	failed := []error{errOther}
-	for !overlay.Direct(n.host, to) {
+	for !overlay.Direct(r.host, to) {
 		select {
 		case h := <-heard:
 			if h.Err == "" {
@@ -294,42 +293,42 @@ func failure(err error) string {
 	return firstLine(err.Error())
 }
 
-// heard takes note of a step of a hole punch with a member, whichever of the two began it.
-func (p *paths) heard(id peer.ID, punch overlay.Punch) {
-	p.e.cfg.Log.Debug("reaching a member directly", "member", p.e.roleOf(id), "step", punch.Step, "err", punch.Err)
-	if punch.Err != "" && len(p.direct(id)) == 0 {
-		p.why[id] = punchError(punch).Error()
+// heardPunch takes note of a step of a hole punch with a member, whichever of the two began it.
+func (r *Reach) heardPunch(id peer.ID, punch overlay.Punch) {
+	r.cfg.Log.Debug("reaching a member directly", "member", r.roleOf(id), "step", punch.Step, "err", punch.Err)
+	if punch.Err != "" && len(r.direct(id)) == 0 {
+		r.why[id] = punchError(punch).Error()
 	}
 	switch punch.Step {
 	case overlay.PunchBegins:
-		p.punched[id] = true
+		r.punched[id] = true
 	case overlay.PunchDial:
-		p.punched[id] = false
+		r.punched[id] = false
 	}
 }
 
 // tried takes in what became of an attempt.
-func (p *paths) tried(id peer.ID, what part, err error) {
-	try := p.try(id)
+func (r *Reach) tried(id peer.ID, what part, err error) {
+	try := r.try(id)
 	try.busy = false
-	p.running--
+	r.running--
 	if what == partOpens {
-		p.e.courier.LetGo(id)
+		r.cfg.Circuits.LetGo(id)
 	}
-	if len(p.direct(id)) > 0 {
-		p.changed(id)
+	if len(r.direct(id)) > 0 {
+		r.changed(id)
 		return
 	}
-	if reason := failure(err); reason != "" && (p.why[id] == "" || errors.Is(err, errUnseen)) {
-		p.why[id] = reason
-		p.e.cfg.Log.Debug("no direct connection", "to", p.e.roleOf(id), "err", err)
+	if reason := failure(err); reason != "" && (r.why[id] == "" || errors.Is(err, errUnseen)) {
+		r.why[id] = reason
+		r.cfg.Log.Debug("no direct connection", "to", r.roleOf(id), "err", err)
 	}
-	t := p.e.cfg.Timing
+	t := r.cfg.Timing
 	wait := min(t.PunchRetry<<min(try.failures, 16), t.PunchRetryMax)
 	try.failures++
 	if errors.Is(err, overlay.ErrNoProbe) && try.failures <= 10 {
-		wait = p.e.cfg.Timing.PunchAfter // the library looks for its address every few seconds only
+		wait = r.cfg.Timing.PunchAfter // the library looks for its address every few seconds only
 	}
-	try.again(p, wait)
-	p.look(id)
+	try.again(r, wait)
+	r.look(id)
 }

@@ -1,0 +1,79 @@
+package node
+
+import (
+	"context"
+	"net"
+
+	"conclave/node/keyagreement"
+	"conclave/node/reach"
+	"conclave/overlay/lan"
+	"conclave/overlay/wire"
+	"conclave/pki"
+
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// LAN says how to look for the others on the local network.
+type LAN struct {
+	// Interfaces are the names of those to use. None means every one that the member listens on.
+	Interfaces []string
+
+	defences lan.Defences // switched off by tests only
+}
+
+// listenAddrs returns where the member accepts connections: without a port of its own nobody could reach it directly.
+func (n *Node) listenAddrs() []ma.Multiaddr {
+	if n.cfg.DialOnly || len(n.cfg.Listen) > 0 || n.cfg.ListenUDP != nil {
+		return n.cfg.Listen
+	}
+	list := []ma.Multiaddr{ma.StringCast("/ip4/0.0.0.0/tcp/0"), ma.StringCast("/ip4/0.0.0.0/udp/0/quic-v1")}
+	if probe, err := net.Listen("tcp6", "[::]:0"); err == nil { // this machine has IPv6
+		_ = probe.Close()
+		list = append(list, ma.StringCast("/ip6/::/tcp/0"), ma.StringCast("/ip6/::/udp/0/quic-v1"))
+	}
+	return list
+}
+
+// newReach returns what knows who is here and how each is reached.
+func (e *engine) newReach() *reach.Reach {
+	t := e.cfg.Timing
+	return reach.New(reach.Config{
+		Self: e.n.self, Roster: func() *pki.Roster { return e.roster }, InForce: e.n.roster.Load,
+		Relays: e.relays, Circuits: e.courier, Sink: reachSink{e},
+		Post:   func(ctx context.Context, f func()) bool { return e.n.post(ctx, func(*engine) { f() }) },
+		Timing: reach.Timing{PunchAfter: t.PunchAfter, PunchRetry: t.PunchRetry, PunchRetryMax: t.PunchRetryMax},
+		Log:    e.cfg.Log,
+	})
+}
+
+// reachSink tells the key agreement and the screens who is here.
+type reachSink struct{ e *engine }
+
+// Present implements reach.Sink.
+func (s reachSink) Present(role wire.Role, online bool) {
+	if online {
+		s.e.step(keyagreement.Online{Role: role})
+	} else {
+		s.e.step(keyagreement.Offline{Role: role})
+	}
+}
+
+// Path implements reach.Sink.
+func (s reachSink) Path(role wire.Role, online bool, way reach.Way) {
+	s.e.publish(Peer{At: s.e.at(), Role: role, Online: online, Path: way.Path, Reason: way.Reason})
+}
+
+// meet looks for the others on the local network until ctx ends.
+func (n *Node) meet(ctx context.Context) {
+	err := reach.Meet(ctx, reach.MeetConfig{
+		Group: n.cfg.Group.ID, Self: n.self.Peer, Host: n.host, InForce: n.roster.Load, Interfaces: n.cfg.LAN.Interfaces,
+		Relay: n.uplink.Learn, Log: n.cfg.Log, Defences: n.cfg.LAN.defences,
+	})
+	if err != nil {
+		n.cfg.Log.Warn("members on the local network cannot be found", "err", err)
+		n.hub.publish(Problem{
+			At: At{n.cfg.Now()}, Text: "members on the local network cannot be found: " + err.Error(),
+			Hint: "does another program keep UDP port 5353 to itself?",
+		})
+	}
+}
