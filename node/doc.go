@@ -13,10 +13,15 @@
 // One goroutine, the engine, owns everything that decides: the key agreement's step machine, the frame sessions, the
 // outbox and the ordering buffers. All other goroutines only feed it, through one bounded queue, or are fed by it:
 //
-//	topic receiver ─┐                                  ┌─► committer: one transaction at a time in state.db
-//	links (readers) ┼─► engine: step, open, order, ────┼─► share workers: RSA wrap and unwrap, circuits
-//	share streams  ─┤   seal, sign, dispatch           ├─► links (writers), topic publisher
+//	topic receiver ─┐                                  ┌─► state: one transaction at a time in state.db
+//	uplink         ─┤                                  ├─► courier: RSA workers, share streams, mailbox
+//	share streams  ─┼─► engine: step, open, order, ────┼─► uplink: requests to relay nodes
+//	reach, shelf   ─┤   seal, sign, dispatch           ├─► topic
 //	Send, Rekey    ─┘                                  └─► subscriptions
+//
+// What does I/O, or decides apart from messages, is a room of its own below node, and is told of the others by node alone:
+// see their pages. Of the rest chats.go knows the sessions in use, inbound.go, lane.go and fetch.go what arrives, outbox.go
+// and acks.go what leaves; relays.go, carry.go, here.go, near.go and verify.go join the rooms to the engine.
 //
 // # Guarantees
 //
