@@ -179,12 +179,13 @@ func parseLevel(s string) (slog.Level, error) {
 	return level, nil
 }
 
-// console returns a log handler: coloured on a terminal, key=value lines elsewhere.
+// console returns a log handler: coloured on a terminal, key=value lines elsewhere. Nothing that it is given is obeyed by a
+// terminal.
 func console(w io.Writer, level slog.Leveler) slog.Handler {
 	if f, ok := w.(*os.File); ok && IsTerminal(f) && os.Getenv("NO_COLOR") == "" {
-		return tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: "15:04:05.000"})
+		return inertHandler{tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: "15:04:05.000"})}
 	}
-	return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
+	return inertHandler{slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})}
 }
 
 // IsTerminal reports whether the file is a terminal.
