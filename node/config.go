@@ -73,10 +73,8 @@ type faults struct {
 	dropFrames func() bool                // the same, only of frames
 	dropHeads  bool                       // drop what is said of backlogs
 	unwrap     func(keyagreement.Unwrap)  // called before a share is opened
-	impatient  bool                       // wait for nothing that was sent under an earlier session
 	session    func(keyagreement.Session) // hand out the keys of every session
 	reachable  func(ma.Multiaddr) bool    // for hole punching; nil: public addresses
-	open       bool                       // let anybody connect
 }
 
 // Timing is how long the parts of a member wait. Every zero field takes the default beside it.

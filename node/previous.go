@@ -30,17 +30,14 @@ func newPrevious(e *engine) previous { return previous{e: e, waiting: make(map[*
 // told is told what a lane's sender sent before what follows in the lane.
 func (p *previous) told(l *lane, session wire.Prefix, before frame.Position) {
 	e := p.e
-	if e.cfg.faults.impatient {
-		return
-	}
 	if ch := e.chats.byPrefix[session]; ch != nil {
-		p.precede(l, ch, before)
+		p.precede(l, ch, before) // defence: previous-first
 		return
 	}
 	if !e.machine.Awaits(l.chat.about.Number) {
 		return // nor will it ever be: from before this member's time, or forgotten
 	}
-	p.waiting[l] = note{session, before, time.Now().Add(e.cfg.Timing.GapGiveUp)}
+	p.waiting[l] = note{session, before, time.Now().Add(e.cfg.Timing.GapGiveUp)} // defence: previous-awaited
 	p.look()
 }
 

@@ -2,7 +2,6 @@ package node
 
 import (
 	"bytes"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,16 +11,13 @@ import (
 	"conclave/overlay/wire"
 )
 
-// inOrder has C read what A says, and then what B says after it. With the defence off C shows what A says second first.
-func inOrder(a, b, c *person, off bool) {
+// inOrder has C read what A says, and then what B says after it.
+func inOrder(a, b, c *person) {
 	c.t.Helper()
 	a.send("two")
 	b.reads("A", "one", "two")
 	b.send("three") // behind A's on its way to C
 	c.reads("B", "three")
-	if off {
-		c.reads("A", "two")
-	}
 }
 
 // lateShare has A and B agree on a session under which A says "one", and C join, who does not open A's share of it until late
@@ -51,19 +47,10 @@ func lateShare(t *testing.T, tune func(*Config)) (a, b, c *person, late func()) 
 // before what was sent under the next.
 func TestKeyAfterTheNext(t *testing.T) {
 	t.Parallel()
-	for _, off := range []bool{false, true} {
-		t.Run(fmt.Sprintf("off=%t", off), func(t *testing.T) {
-			t.Parallel()
-			a, b, c, late := lateShare(t, func(cfg *Config) { cfg.faults.impatient = off })
-			inOrder(a, b, c, off)
-			late()
-			if off {
-				c.reads("A", "two", "one")
-				return
-			}
-			c.reads("A", "one", "two")
-		})
-	}
+	a, b, c, late := lateShare(t, func(*Config) {})
+	inOrder(a, b, c)
+	late()
+	c.reads("A", "one", "two")
 }
 
 // TestKeyNever has C never complete an earlier session: what was sent under the next is not held back for good.
@@ -77,30 +64,23 @@ func TestKeyNever(t *testing.T) {
 // TestFirstFrameLost has C miss A's only text under a session, and hear of it from A alone, under the next.
 func TestFirstFrameLost(t *testing.T) {
 	t.Parallel()
-	for _, off := range []bool{false, true} {
-		t.Run(fmt.Sprintf("off=%t", off), func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, "A", "B", "C")
-			a, b := w.join("A"), w.join("B")
-			cfg := w.config("C")
-			var deaf atomic.Bool
-			cfg.faults.impatient, cfg.faults.dropHeads, cfg.faults.dropFrames = off, true, deaf.Load
-			c := w.joinWith(cfg, "C")
-			agree(t, abc, a, b, c)
-			deaf.Store(true)
-			a.state(a.send("one"), Relayed)
-			b.reads("A", "one")
-			before := a.now()
-			a.run.node.Rekey(t.Context())
-			a.until("the next session", func(e []Event) bool { k, ok := present(e); return ok && k.Transcript != before.Transcript })
-			agree(t, abc, a, b, c) // over the topic, on which C has missed A's frame by now
-			deaf.Store(false)
-			inOrder(a, b, c, off)
-			if !off {
-				c.reads("A", "one", "two")
-			}
-		})
-	}
+	w := newWorld(t, "A", "B", "C")
+	a, b := w.join("A"), w.join("B")
+	cfg := w.config("C")
+	var deaf atomic.Bool
+	cfg.faults.dropHeads, cfg.faults.dropFrames = true, deaf.Load
+	c := w.joinWith(cfg, "C")
+	agree(t, abc, a, b, c)
+	deaf.Store(true)
+	a.state(a.send("one"), Relayed)
+	b.reads("A", "one")
+	before := a.now()
+	a.run.node.Rekey(t.Context())
+	a.until("the next session", func(e []Event) bool { k, ok := present(e); return ok && k.Transcript != before.Transcript })
+	agree(t, abc, a, b, c) // over the topic, on which C has missed A's frame by now
+	deaf.Store(false)
+	inOrder(a, b, c)
+	c.reads("A", "one", "two")
 }
 
 // TestTwoSessionsInOneTurn hands C what A sends under two sessions at once, which the relay node may have brought in one piece.

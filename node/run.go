@@ -60,7 +60,7 @@ func (n *Node) open() error {
 	h, err := overlay.NewHost(overlay.HostConfig{
 		Identity: n.cfg.Identity, Listen: n.listenAddrs(), Peers: len(roster.Members) + len(roster.Relays), Log: n.cfg.Log,
 		ListenUDP: n.cfg.ListenUDP, HolePunch: !n.cfg.DialOnly && n.cfg.ListenUDP == nil, Punched: n.engine.reach.Punched, Reachable: n.cfg.faults.reachable,
-		Gater: overlay.RosterGate(func(p peer.ID) bool { return n.cfg.faults.open || n.roster.Load().Admits(p) }),
+		Gater: overlay.RosterGate(func(p peer.ID) bool { return n.roster.Load().Admits(p) }), // defence: member-gate
 	})
 	if err != nil {
 		return err
