@@ -5,6 +5,7 @@ import (
 
 	"conclave/node/deadline"
 	"conclave/node/uplink"
+	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -121,7 +122,7 @@ func (f *fetcher) empty(l *lane) {
 		f.giveUp(l)
 		return
 	}
-	l.due = time.Now().Add(min(fetchRetry<<min(l.tries-1, 8), fetchRetryMax))
+	l.due = time.Now().Add(backoff.Wait(fetchRetry, fetchRetryMax, l.tries-1))
 }
 
 // giveUp goes past what cannot be had, and tells if something was lost.

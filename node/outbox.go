@@ -12,6 +12,7 @@ import (
 	"conclave/node/keyagreement"
 	"conclave/node/state"
 	"conclave/node/uplink"
+	"conclave/overlay/backoff"
 	"conclave/overlay/batch"
 	"conclave/overlay/wire"
 )
@@ -315,7 +316,7 @@ func (o *outbox) again() {
 	waiting := o.e.relays.Unheard()
 	sent := o.e.relays.Offer(m)
 	for _, s := range due {
-		s.due = now.Add(min(o.e.cfg.Timing.StoreAfter<<min(s.tries, 6), storeMax) + uplink.LineTime(size+waiting))
+		s.due = now.Add(backoff.Wait(o.e.cfg.Timing.StoreAfter, storeMax, s.tries) + uplink.LineTime(size+waiting))
 		if sent {
 			s.tries++
 			o.flown(s, true)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -138,7 +139,7 @@ func (f *forwarder) forward(ctx context.Context, to peer.ID) error {
 			}
 		}
 		w.after = page[len(page)-1].Seq
-		w.until = time.Now().Add(f.n.cfg.Limits.MailWindow << min(w.tries, 5))
+		w.until = time.Now().Add(backoff.Wait(f.n.cfg.Limits.MailWindow, 32*f.n.cfg.Limits.MailWindow, w.tries))
 		f.mu.Unlock()
 		if link.conn.Offer(msg) != nil {
 			return nil // the link is slow or gone: the wait ends it, or the link's end

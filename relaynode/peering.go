@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"conclave/overlay"
+	"conclave/overlay/backoff"
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
 
@@ -179,7 +180,7 @@ func (p *peering) keep(ctx context.Context, id peer.ID, again bell) {
 		}
 		if p.get(id) == nil && ctx.Err() == nil {
 			p.closeOld(id)
-			rest(ctx, min(peerRedialMin<<min(failures, 16), peerRedialMax), again)
+			rest(ctx, backoff.Wait(peerRedialMin, peerRedialMax, failures), again)
 		}
 	}
 }
@@ -197,7 +198,7 @@ func (p *peering) closeOld(id peer.ID) {
 
 // rest waits for d, with jitter, or until the bell is rung.
 func rest(ctx context.Context, d time.Duration, again bell) {
-	t := time.NewTimer(d/2 + rand.N(d/2+1))
+	t := time.NewTimer(backoff.Jitter(d, rand.N))
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"io"
 
+	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 )
 
@@ -129,7 +130,7 @@ func (m *Machine) onStored(p Parcel) {
 func (m *Machine) onDelivered(p Parcel) {
 	if _, d := m.delivery(p); d != nil {
 		d.failed = false
-		d.again.at = m.now.Add(min(deliveredAgain<<min(d.again.n, 10), m.cfg.Limits.OfferMax))
+		d.again.at = m.now.Add(backoff.Wait(deliveredAgain, m.cfg.Limits.OfferMax, d.again.n))
 	}
 }
 
@@ -137,7 +138,7 @@ func (m *Machine) onDelivered(p Parcel) {
 func (m *Machine) onFailed(p Parcel) {
 	if _, d := m.delivery(p); d != nil {
 		d.failed = true
-		d.again.at = m.now.Add(min(failedAgain<<min(d.again.n, 10), m.cfg.Limits.OfferMax))
+		d.again.at = m.now.Add(backoff.Wait(failedAgain, m.cfg.Limits.OfferMax, d.again.n))
 	}
 }
 

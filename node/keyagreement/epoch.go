@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 )
 
@@ -85,11 +86,12 @@ func (m *Machine) covered(role wire.Role, r request) bool {
 // patience is how long a contributor may be silent.
 func (m *Machine) patience(e *epoch) time.Duration {
 	l := m.cfg.Limits
-	d := l.Silent + time.Duration(len(e.parts))*l.SilentEach
-	if n := m.failed[e.opening.Opener]; n > 0 && m.bites(ruleDouble) {
-		d <<= min(n, 10)
+	first := l.Silent + time.Duration(len(e.parts))*l.SilentEach
+	failures := m.failed[e.opening.Opener]
+	if !m.bites(ruleDouble) {
+		failures = 0
 	}
-	return min(d, max(l.SilentMax, l.Silent+time.Duration(len(e.parts))*l.SilentEach))
+	return backoff.Wait(first, max(first, l.SilentMax), failures)
 }
 
 // stepFailures gives up epochs without progress and remembers who was silent.
@@ -110,7 +112,7 @@ func (m *Machine) stepFailures() {
 			s.sequence = m.requests[c.Role].sequence
 			s.until = m.now.Add(m.cfg.Limits.Silent)
 			if s.n > 1 && m.bites(ruleDouble) {
-				s.until = m.now.Add(min(m.cfg.Limits.Silent<<min(s.n-1, 10), m.cfg.Limits.SilentMax))
+				s.until = m.now.Add(backoff.Wait(m.cfg.Limits.Silent, m.cfg.Limits.SilentMax, s.n-1))
 			}
 			m.strikes[c.Role] = s
 			m.note("was silent and is left out", c.Role)

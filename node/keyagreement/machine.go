@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 )
 
@@ -240,12 +241,8 @@ func (m *Machine) due(t *timer, first, max time.Duration) bool {
 	if t.at.IsZero() || !m.reached(t.at) {
 		return false
 	}
-	d := max
-	if t.n < 20 {
-		d = min(first<<t.n, max)
-	}
+	t.at = m.now.Add(backoff.Wait(first, max, t.n))
 	t.n++
-	t.at = m.now.Add(d)
 	m.wakeAt(t.at)
 	return true
 }

@@ -10,6 +10,7 @@ import (
 
 	"conclave/node/deadline"
 	"conclave/overlay"
+	"conclave/overlay/backoff"
 	"conclave/overlay/lan"
 	"conclave/overlay/wire"
 	"conclave/pki"
@@ -224,7 +225,7 @@ func (m *meeting) tell(a attempt) {
 		return
 	}
 	m.cfg.Log.Debug("somebody on the local network does not answer", "peer", a.id, "err", a.err)
-	of.due = time.Now().Add(min(meetRetry<<min(of.failures, 8), meetRetryMax))
+	of.due = time.Now().Add(backoff.Wait(meetRetry, meetRetryMax, of.failures))
 	if of.failures++; of.failures > 8 {
 		of.failures, of.due, of.addrs = 0, time.Time{}, nil // until it announces itself again
 	}

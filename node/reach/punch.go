@@ -12,6 +12,7 @@ import (
 
 	"conclave/node/deadline"
 	"conclave/overlay"
+	"conclave/overlay/backoff"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
@@ -324,7 +325,7 @@ func (r *Reach) tried(id peer.ID, what part, err error) {
 		r.cfg.Log.Debug("no direct connection", "to", r.roleOf(id), "err", err)
 	}
 	t := r.cfg.Timing
-	wait := min(t.PunchRetry<<min(try.failures, 16), t.PunchRetryMax)
+	wait := backoff.Wait(t.PunchRetry, t.PunchRetryMax, try.failures)
 	try.failures++
 	if errors.Is(err, overlay.ErrNoProbe) && try.failures <= 10 {
 		wait = r.cfg.Timing.PunchAfter // the library looks for its address every few seconds only

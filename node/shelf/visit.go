@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"conclave/overlay"
+	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 	"conclave/pki"
 
@@ -125,7 +126,7 @@ func (c *VisitorConfig) visit(ctx context.Context, to peer.ID) {
 			failures = 0
 		}
 		select {
-		case <-time.After(min(visitRetry<<min(failures, 10), visitRetryMax)):
+		case <-time.After(backoff.Wait(visitRetry, visitRetryMax, failures)):
 		case <-ctx.Done():
 		}
 	}

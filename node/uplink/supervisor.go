@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"conclave/overlay"
+	"conclave/overlay/backoff"
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
 
@@ -108,12 +109,12 @@ func (l *supervisor) tellSkew(ctx context.Context, err error) {
 // to the network meanwhile, which ends the wait.
 func (l *supervisor) pause(ctx context.Context, failures int, spent time.Duration) (changed bool) {
 	t := l.cfg.Timing
-	wait := min(t.RedialMin<<min(failures, 16), t.RedialMax)
+	wait := backoff.Wait(t.RedialMin, t.RedialMax, failures)
 	if l.replaced {
 		wait = 4 * t.RedialMax // two processes with one identity must not throw each other out in a tight loop
 		l.replaced = false
 	}
-	wait = max(wait/2+rand.N(wait/2+1)-spent, t.RedialMin/2+rand.N(t.RedialMin/2+1))
+	wait = max(backoff.Jitter(wait, rand.N)-spent, backoff.Jitter(t.RedialMin, rand.N))
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -247,7 +248,7 @@ func (s *Service) rejoin(links []Link) {
 func (s *Service) speak() {
 	now := time.Now()
 	if !now.Before(s.next) {
-		s.next = now.Add(min(askFirst<<min(s.asks, 16), askLongest))
+		s.next = now.Add(backoff.Wait(askFirst, askLongest, s.asks))
 		s.asks++
 		if data, err := question(s.service); err == nil {
 			for _, l := range s.links {

@@ -34,9 +34,10 @@ var arrows = []arrow{
 	{from: "overlay", not: []string{"conclave/node", "conclave/relaynode", "conclave/cmd", "conclave/pki/authority"}, reason: "arrows point down"},
 	{from: "overlay/wire", not: []string{"conclave"}, except: []string{"conclave/overlay/wire"}, reason: "the codec is a leaf"},
 	{from: "overlay/wire", not: slices.Concat(hosts, []string{"net", "crypto/rsa"}), direct: true, reason: "the codec has no keys and no sockets"},
+	{from: "overlay/backoff", not: []string{"conclave"}, except: []string{"conclave/overlay/backoff"}, reason: "how long to wait is arithmetic"},
 	{from: "pki", not: []string{"conclave"}, except: []string{"conclave/pki", "conclave/overlay/wire"}, reason: "who is who stands beside the overlay, not on it"},
 	{from: "pki", not: hosts, reason: "who is who needs no libp2p host"},
-	{from: "node/keyagreement", not: []string{"conclave"}, except: []string{"conclave/node/keyagreement", "conclave/overlay/wire"}, reason: "the state machine sees messages and nothing else"},
+	{from: "node/keyagreement", not: []string{"conclave"}, except: []string{"conclave/node/keyagreement", "conclave/overlay/backoff", "conclave/overlay/wire"}, reason: "the state machine sees messages and nothing else"},
 	{from: "node/keyagreement", not: []string{"os", "net", "database/sql", "log$"}, direct: true, reason: "the state machine does no I/O"},
 	{from: "node/keyagreement", not: hosts, reason: "the state machine does no I/O"},
 	{from: "node/frame", not: []string{"conclave"}, except: []string{"conclave/node/frame", "conclave/overlay/wire"}, reason: "frames know keys and bytes, no network"},
@@ -145,8 +146,8 @@ func TestImportArrowsBite(t *testing.T) {
 // clockless are the packages that are told the time and never ask for it; stepped are those that start no goroutine
 // either.
 var (
-	clockless = []string{"pki", "overlay/wire", "node/keyagreement", "node/frame", "node/verify", "node/deadline"}
-	stepped   = []string{"overlay/wire", "node/keyagreement", "node/frame", "node/verify"}
+	clockless = []string{"pki", "overlay/backoff", "overlay/wire", "node/keyagreement", "node/frame", "node/verify", "node/deadline"}
+	stepped   = []string{"overlay/backoff", "overlay/wire", "node/keyagreement", "node/frame", "node/verify"}
 )
 
 // clocks are the functions of package time that read a clock or wait for one.
