@@ -17,11 +17,6 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// RosterStore keeps the newest roster on disk. Save refuses one that is older than what it holds.
-type RosterStore interface {
-	Save(*pki.Roster) error
-}
-
 // Config is what a Node is made of.
 type Config struct {
 	// Group is the group whose member this is.
@@ -35,7 +30,7 @@ type Config struct {
 	// Roster is the newest roster at hand; this member has to be in it.
 	Roster *pki.Roster
 	// RosterFile is where a newer roster is kept. Nil keeps it in memory, and a restart may then begin with an old one.
-	RosterFile RosterStore
+	RosterFile pki.RosterStore
 	// StatePath is the state file. Empty keeps the state in memory: a restart then needs a new epoch.
 	StatePath string
 	// Relays are addresses of relay nodes, each ending in /p2p/<peer ID> (which may be left out when the roster has

@@ -44,6 +44,7 @@ type Node struct {
 	// Static after New.
 	cfg       Config
 	self      pki.Member
+	roster    *pki.Membership
 	topicName string
 	shelf     *shelf.Shelf // nil without a LAN
 	hub       *hub
@@ -53,9 +54,6 @@ type Node struct {
 	todo      chan func(*engine) // the engine's queue, in which all others leave what it is to do
 	done      chan struct{}      // closed when Run has returned
 	closed    chan struct{}      // closed by Close
-
-	roster   atomic.Pointer[pki.Roster] // the one in force; replaced under rosterMu
-	rosterMu sync.Mutex
 
 	inFlight atomic.Int64 // bytes that were published and that no relay node has acknowledged
 	topics   sync.Map     // peer.ID to *atomic.Int64: when, after born, something last came over the topic from there
@@ -95,11 +93,10 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, self: self, hub: newHub(cfg.Now), state: store, in: newInbox(),
-		topicName: overlay.Topic(cfg.Group.ID),
-		todo:      make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(),
+		cfg: cfg, self: self, roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile),
+		hub: newHub(cfg.Now), state: store, in: newInbox(), topicName: overlay.Topic(cfg.Group.ID),
+		todo: make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(),
 	}
-	n.roster.Store(cfg.Roster)
 	if n.engine, err = newEngine(n); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

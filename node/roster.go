@@ -13,11 +13,7 @@ import (
 // takeRoster takes a newer roster, from whomever it comes: the authority signed it. It is on disk before anything else
 // is done with it. One that is here already is no error; an older or a contradicting one is.
 func (n *Node) takeRoster(ctx context.Context, envelope []byte) error {
-	next, err := pki.OpenRoster(n.cfg.Group, envelope, n.cfg.Now())
-	if err != nil {
-		return err
-	}
-	changed, err := n.keepRoster(next)
+	next, replaced, err := n.roster.Take(envelope, n.cfg.Now())
 	if errors.Is(err, pki.ErrRosterConflict) {
 		n.cfg.Log.Error("two different rosters have one version; somebody signs more than one", "version", next.Version)
 		n.hub.publish(Problem{
@@ -25,7 +21,7 @@ func (n *Node) takeRoster(ctx context.Context, envelope []byte) error {
 			Hint: "ask whoever keeps the group's CA key",
 		})
 	}
-	if err != nil || !changed {
+	if err != nil || replaced == nil {
 		return err
 	}
 	if !n.post(ctx, func(e *engine) { e.rosterIs(next) }) {
@@ -33,26 +29,6 @@ func (n *Node) takeRoster(ctx context.Context, envelope []byte) error {
 	}
 	n.uplink.Follow(n.roster.Load())
 	return nil
-}
-
-// keepRoster puts a newer roster into force for everything that is asked on other goroutines: admission, handshakes.
-func (n *Node) keepRoster(next *pki.Roster) (changed bool, err error) {
-	n.rosterMu.Lock()
-	defer n.rosterMu.Unlock()
-	old := n.roster.Load()
-	if err := next.Supersedes(old); err != nil {
-		return false, err
-	}
-	if next.Version == old.Version {
-		return false, nil
-	}
-	if n.cfg.RosterFile != nil {
-		if err := n.cfg.RosterFile.Save(next); err != nil {
-			return false, fmt.Errorf("keeping the roster: %w", err)
-		}
-	}
-	n.roster.Store(next)
-	return true, nil
 }
 
 // rosterIs gives a roster that is in force to the machine and tells what it changes.

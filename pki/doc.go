@@ -17,8 +17,8 @@
 // # What it does not do
 //
 // It reads no files and no clock (the time is an argument), opens no sockets and holds no private key: those belong to
-// pki/keystore and pki/authority. It does not remember which roster version was seen; Supersedes compares two, and
-// keystore.RosterFile remembers.
+// pki/keystore and pki/authority. What a restart must not forget is kept by the caller: Membership holds the newest
+// roster that was taken and hands it to a RosterStore first, and keystore.RosterFile is one.
 //
 // Everybody may import it. It imports overlay/wire for the shared words and nothing else of the module.
 package pki

@@ -16,7 +16,7 @@ type acl struct{ n *Node }
 
 // AllowReserve implements relay.ACLFilter.
 func (a acl) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
-	if a.n.cfg.defences.noCircuitACL || a.n.rosters.admits(p) {
+	if a.n.cfg.defences.noCircuitACL || a.n.admits(p) {
 		a.n.circuits.allowed(p)
 		return true
 	}
@@ -26,7 +26,7 @@ func (a acl) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
 
 // AllowConnect implements relay.ACLFilter.
 func (a acl) AllowConnect(from peer.ID, _ ma.Multiaddr, to peer.ID) bool {
-	roster := a.n.rosters.current()
+	roster := a.n.roster.Load()
 	_, _, member := roster.MemberByPeer(from)
 	_, relay := roster.Relay(to)
 	if a.n.cfg.defences.noCircuitACL || roster.Admits(from) && roster.Admits(to) && (member || relay) {
@@ -40,7 +40,7 @@ func (a acl) AllowConnect(from peer.ID, _ ma.Multiaddr, to peer.ID) bool {
 func (n *Node) refused(p peer.ID, what, reason string) {
 	n.count.inc(reason)
 	n.log.Debug("refused", "what", what, "reason", reason, "peer", p)
-	n.bus.publish(Refused{Time: n.cfg.Now(), Peer: p, Role: n.rosters.role(p), What: what, Reason: reason})
+	n.bus.publish(Refused{Time: n.cfg.Now(), Peer: p, Role: n.roleOf(p), What: what, Reason: reason})
 }
 
 // doorkeeper closes connections whose peer is not in the roster, or has no session, when their time is over. It watches
@@ -112,7 +112,7 @@ func (d *doorkeeper) judge(c network.Conn) {
 
 	p, reason := c.RemotePeer(), ""
 	switch {
-	case !d.n.rosters.admits(p):
+	case !d.n.admits(p):
 		reason = closeUnadmitted
 	case !d.n.table.online(p) && d.n.peering.get(p) == nil:
 		reason = closeSilent

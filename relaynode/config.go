@@ -20,12 +20,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// RosterStore keeps the newest roster on disk. Save does nothing for the roster that is there already and refuses an
-// older one and a different one of the same version.
-type RosterStore interface {
-	Save(*pki.Roster) error
-}
-
 // Config is what a Node is made of.
 type Config struct {
 	// Group is the group that the relay node serves.
@@ -38,7 +32,7 @@ type Config struct {
 	Roster *pki.Roster
 	// RosterFile is where a newer roster is kept. Nil keeps it in memory, and a restart may then begin with an old one,
 	// in which somebody who was revoked since is still a member.
-	RosterFile RosterStore
+	RosterFile pki.RosterStore
 	// Listen are the addresses to accept connections on; at least one.
 	Listen []ma.Multiaddr
 	// Announce are the addresses that others can reach the relay node at, when it cannot see them itself (port

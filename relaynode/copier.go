@@ -48,7 +48,7 @@ func newCopier(l *peerLink) *copier {
 
 // told takes in heads. Those of chains that no member signed are of no use.
 func (c *copier) told(heads []wire.Head) {
-	roster := c.l.n.rosters.current()
+	roster := c.l.n.roster.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, h := range heads {

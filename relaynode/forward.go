@@ -62,7 +62,7 @@ func (f *forwarder) run(ctx context.Context) error {
 	for {
 		for _, to := range f.take() {
 			if err := f.forward(ctx, to); err != nil && ctx.Err() == nil {
-				f.n.log.Error("forwarding mail", "to", f.n.rosters.role(to), "err", err)
+				f.n.log.Error("forwarding mail", "to", f.n.roleOf(to), "err", err)
 			}
 		}
 		timer.Reset(f.wait())
@@ -144,8 +144,8 @@ func (f *forwarder) forward(ctx context.Context, to peer.ID) error {
 		if link.conn.Offer(msg) != nil {
 			return nil // the link is slow or gone: the wait ends it, or the link's end
 		}
-		f.n.log.Debug("mail forwarded", "to", f.n.rosters.role(to), "relay", link.name, "count", len(page))
-		f.n.bus.publish(MailForwarded{Time: f.n.cfg.Now(), To: f.n.rosters.role(to), Relay: link.name, Count: len(page)})
+		f.n.log.Debug("mail forwarded", "to", f.n.roleOf(to), "relay", link.name, "count", len(page))
+		f.n.bus.publish(MailForwarded{Time: f.n.cfg.Now(), To: f.n.roleOf(to), Relay: link.name, Count: len(page)})
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ func (f *forwarder) forward(ctx context.Context, to peer.ID) error {
 // say that they have it, each try goes to another.
 func (f *forwarder) choose(to peer.ID) *way {
 	at := f.n.peering.at(to)
-	_, _, member := f.n.rosters.current().MemberByPeer(to)
+	_, _, member := f.n.roster.Load().MemberByPeer(to)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(at) == 0 || !member || f.n.table.heard(to) {
@@ -216,7 +216,7 @@ func (n *Node) forwarded(ctx context.Context, l *peerLink, mails []wire.Forwarde
 		n.count.add(dropForward, len(mails))
 		return
 	}
-	roster := n.rosters.current()
+	roster := n.roster.Load()
 	for first := 0; first < len(mails); {
 		to, group := mails[first].To, []wire.Mail(nil)
 		for first < len(mails) && mails[first].To == to {

@@ -86,7 +86,7 @@ func (n *Node) offeredRoster(msg *wire.RosterUpdate, from string) verdict {
 		return verdict{}
 	}
 	if isOlder(err) {
-		return verdict{reply: &wire.RosterUpdate{Envelope: n.rosters.current().Envelope}}
+		return verdict{reply: &wire.RosterUpdate{Envelope: n.roster.Load().Envelope}}
 	}
 	return verdict{code: wire.RefusedMalformed, text: "that roster is not acceptable", reason: err}
 }

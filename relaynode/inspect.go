@@ -94,7 +94,7 @@ func (n *Node) sawBatch(e backlog.Entry, way string) {
 		what = wire.BatchFrames
 	}
 	h := Held{
-		Time: n.cfg.Now(), Way: way, What: what.String(), From: n.rosters.role(e.Signer), ID: e.ID.String(), Data: e.Data,
+		Time: n.cfg.Now(), Way: way, What: what.String(), From: n.roleOf(e.Signer), ID: e.ID.String(), Data: e.Data,
 		Frames: e.Frames,
 	}
 	n.log.Debug("batch stored", "kind", h.What, "from", h.From, "bytes", len(h.Data), "way", way)
@@ -112,7 +112,7 @@ func (n *Node) sawMail(from peer.ID, item wire.MailItem) {
 	}
 	id := wire.MailIDOf(from, item.To, item.Kind, item.Payload)
 	h := Held{
-		Time: n.cfg.Now(), Way: "session", What: what, From: n.rosters.role(from), To: n.rosters.role(item.To),
+		Time: n.cfg.Now(), Way: "session", What: what, From: n.roleOf(from), To: n.roleOf(item.To),
 		ID: hex.EncodeToString(id[:]), Data: item.Payload,
 	}
 	n.log.Debug("mail stored", "kind", h.What, "from", h.From, "to", h.To, "bytes", len(h.Data))

@@ -20,7 +20,7 @@ func (n *Node) announce(ctx context.Context) error {
 		return nil
 	}
 	service, err := lan.Start(lan.Config{
-		Group: n.cfg.Group.ID, Self: n.host.ID(), Listen: n.host.Network().ListenAddresses, Admit: n.rosters.admits,
+		Group: n.cfg.Group.ID, Self: n.host.ID(), Listen: n.host.Network().ListenAddresses, Admit: n.admits,
 		Found: func(peer.AddrInfo) {}, Links: lan.Only(n.cfg.LAN.Interfaces...), Log: n.log,
 	})
 	if err != nil {

@@ -20,7 +20,7 @@ func (m *member) deposit(ctx context.Context, msg *wire.Deposit) verdict {
 	if !patiently(ctx, m.rates.bytes, size) {
 		return verdict{code: wire.RefusedLimit, text: "too many bytes deposited"}
 	}
-	roster := n.rosters.current()
+	roster := n.roster.Load()
 	known := make([]wire.MailItem, 0, len(msg.Items))
 	for _, item := range msg.Items {
 		if _, _, ok := roster.MemberByPeer(item.To); ok {
@@ -55,10 +55,10 @@ func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
 		switch {
 		case v == wire.VerdictStored:
 			n.sawMail(m.peer, items[i])
-			n.bus.publish(MailStored{Time: n.cfg.Now(), From: m.role, To: n.rosters.role(to), Kind: items[i].Kind, Bytes: len(items[i].Payload)})
+			n.bus.publish(MailStored{Time: n.cfg.Now(), From: m.role, To: n.roleOf(to), Kind: items[i].Kind, Bytes: len(items[i].Payload)})
 		case !v.Accepted():
 			n.count.inc("deposit-refused: " + v.String())
-			n.log.Info("deposit refused", "from", m.role, "to", n.rosters.role(to), "verdict", v)
+			n.log.Info("deposit refused", "from", m.role, "to", n.roleOf(to), "verdict", v)
 			n.bus.publish(Refused{Time: n.cfg.Now(), Peer: m.peer, Role: m.role, What: "deposit", Reason: v.String()})
 			continue
 		}
@@ -78,7 +78,7 @@ func (m *member) acknowledge(ctx context.Context, msg *wire.DeliveryAck) verdict
 	owners := []peer.ID{m.peer}
 	if m.n.cfg.defences.noMailOwner {
 		owners = nil
-		for _, other := range m.n.rosters.current().Members {
+		for _, other := range m.n.roster.Load().Members {
 			owners = append(owners, other.Peer)
 		}
 	}

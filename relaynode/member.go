@@ -42,7 +42,7 @@ type member struct {
 
 // serveSession is the handler of one session stream, from the handshake to the end.
 func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
-	known := n.rosters.current().Version
+	known := n.roster.Load().Version
 	conn, err := n.accept(ctx, s)
 	if err != nil {
 		n.refused(s.Conn().RemotePeer(), "handshake", handshakeFailed)
@@ -93,7 +93,7 @@ func (m *member) serve(ctx context.Context) {
 		defer retiring.Wait()
 	}
 	// The roster may have changed between the handshake and this line; from here on rosterChanged finds the session.
-	if !n.rosters.admits(m.peer) {
+	if !n.admits(m.peer) {
 		m.end(errRevoked)
 	}
 	n.online(m)

@@ -12,6 +12,7 @@ import (
 	"conclave/overlay/durable"
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
+	"conclave/pki"
 	"conclave/relaynode/backlog"
 	"conclave/relaynode/mailbox"
 
@@ -40,7 +41,7 @@ type Node struct {
 	mail      mailbox.Store
 	backlog   backlog.Store
 	heads     *headReader
-	rosters   *rosters
+	roster    *pki.Membership
 	table     *table
 	peering   *peering
 	forwarder *forwarder
@@ -75,7 +76,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Log, topicName: overlay.Topic(cfg.Group.ID),
-		rosters: newRosters(cfg.Roster, cfg.RosterFile), table: newTable(), rates: newRatebook(cfg.Limits),
+		roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile), table: newTable(), rates: newRatebook(cfg.Limits),
 		count: newCounters(), forgotten: newPeerSet(), appends: make(chan *backlog.Entry, cfg.Limits.AppendQueue),
 		headsBell: newBell(), presence: newBell(), sweep: newBell(),
 	}
@@ -103,7 +104,7 @@ func (n *Node) open() error {
 	}
 	n.openSessions()
 	n.peers = n.peering.open()
-	n.warnExpiry(n.rosters.current())
+	n.warnExpiry(n.roster.Load())
 	return nil
 }
 
@@ -133,14 +134,14 @@ func (n *Node) mailLimits() mailbox.Limits {
 	if n.cfg.Limits.Mailbox != (mailbox.Limits{}) {
 		return n.cfg.Limits.Mailbox
 	}
-	return mailbox.DefaultLimits(len(n.rosters.current().Members))
+	return mailbox.DefaultLimits(len(n.roster.Load().Members))
 }
 
 // growth is how many peers more than today's the limits have room for, so that a roster may grow while we run.
 const growth = 16
 
 func (n *Node) size() int {
-	r := n.rosters.current()
+	r := n.roster.Load()
 	return len(r.Members) + len(r.Relays) + growth
 }
 
@@ -163,7 +164,7 @@ func (n *Node) openHost() error {
 }
 
 func (n *Node) openTopic() error {
-	admit := n.rosters.admits
+	admit := n.admits
 	if n.cfg.defences.noTopicAdmission {
 		admit = func(peer.ID) bool { return true }
 	}
@@ -183,7 +184,7 @@ const sessionService = "conclave.session"
 
 func (n *Node) openSessions() {
 	n.handshake = session.Config{
-		Group: n.cfg.Group, Cert: n.cfg.Certificate, Identity: n.cfg.Identity, Roster: n.rosters.current, Now: n.cfg.Now,
+		Group: n.cfg.Group, Cert: n.cfg.Certificate, Identity: n.cfg.Identity, Roster: n.roster.Load, Now: n.cfg.Now,
 		Database: n.database, Nonces: session.NewNonceCache(), Log: n.log, Timeout: n.cfg.Limits.Admission,
 		Defences:    n.cfg.defences.session,
 		OfferRoster: func(envelope []byte) error { return n.takeRoster(envelope, "hello") },

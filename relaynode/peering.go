@@ -122,7 +122,7 @@ type dialler struct {
 // others returns the other relay nodes of the present roster.
 func (p *peering) others() []peer.ID {
 	var all []peer.ID
-	for _, r := range p.n.rosters.current().Relays {
+	for _, r := range p.n.roster.Load().Relays {
 		if r.Peer != p.n.host.ID() {
 			all = append(all, r.Peer)
 		}
@@ -133,7 +133,7 @@ func (p *peering) others() []peer.ID {
 // addrs returns where a relay node can be dialled. What leads through this relay node itself does not count.
 func (p *peering) addrs(id peer.ID) []ma.Multiaddr {
 	known := slices.Clone(p.extra[id])
-	if r, ok := p.n.rosters.current().Relay(id); ok {
+	if r, ok := p.n.roster.Load().Relay(id); ok {
 		known = append(known, r.Addrs...)
 	}
 	var addrs []ma.Multiaddr
@@ -173,7 +173,7 @@ func (p *peering) keep(ctx context.Context, id peer.ID, again bell) {
 			}
 			failures = 0
 		} else if err := p.dial(ctx, id); err != nil {
-			p.n.log.Debug("no session with a relay node", "relay", p.n.rosters.role(id), "err", err)
+			p.n.log.Debug("no session with a relay node", "relay", p.n.roleOf(id), "err", err)
 			failures++
 		} else {
 			failures = 0

@@ -97,7 +97,7 @@ func TestRelayNodesTogether(t *testing.T) {
 // holds reports whether a relay node's backlog has a frame of testPrefix and start 0.
 func holds(t testing.TB, n *Node, role string, counter uint32) bool {
 	t.Helper()
-	m, ok := n.rosters.current().Member(wire.Role(role))
+	m, ok := n.roster.Load().Member(wire.Role(role))
 	if !ok {
 		t.Fatalf("no member %s", role)
 	}
@@ -233,7 +233,7 @@ func TestRosterSpreadsBetweenRelayNodes(t *testing.T) {
 	if err := one.TakeRoster(next.Envelope); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the other has the roster", func() bool { return two.rosters.current().Version == next.Version })
+	eventually(t, "the other has the roster", func() bool { return two.roster.Load().Version == next.Version })
 	next = g.Reissue(func(d *authority.Draft) {
 		if err := d.RemoveRelay("relay2"); err != nil {
 			t.Fatal(err)

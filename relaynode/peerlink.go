@@ -69,7 +69,7 @@ func (l *peerLink) serve(ctx context.Context) error {
 		before.end(errTwice)
 	}
 	// The roster may have changed between the handshake and this line; from here on rosterChanged finds the session.
-	if !n.rosters.admits(l.peer) {
+	if !n.admits(l.peer) {
 		l.end(errRevoked)
 	}
 	n.log.Info("relay node linked", "relay", l.name, "peer", l.peer)
@@ -166,7 +166,7 @@ func (l *peerLink) send(ctx context.Context, msg wire.Message) error {
 
 // hint takes the relay node's word on which members have a session with it. Whoever is not a member is left out.
 func (l *peerLink) hint(online []peer.ID) {
-	roster := l.n.rosters.current()
+	roster := l.n.roster.Load()
 	var there []peer.ID
 	for _, p := range online {
 		if _, _, ok := roster.MemberByPeer(p); ok {

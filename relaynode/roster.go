@@ -3,7 +3,6 @@ package relaynode
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"conclave/overlay/wire"
 	"conclave/pki"
@@ -11,63 +10,16 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// rosters holds the newest roster. Versions only grow; two different rosters of one version are never both believed.
-type rosters struct {
-	taking sync.Mutex // held while a roster is taken, so that file and memory agree
-	file   RosterStore
-
-	mu  sync.RWMutex
-	now *pki.Roster // guarded by mu; never nil
-}
-
-func newRosters(first *pki.Roster, file RosterStore) *rosters {
-	return &rosters{now: first, file: file}
-}
-
-// current returns the newest roster.
-func (r *rosters) current() *pki.Roster {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.now
-}
-
-// admits reports whether the newest roster contains the peer.
-func (r *rosters) admits(p peer.ID) bool { return r.current().Admits(p) }
-
-// role returns the name of a peer in the newest roster, empty for a stranger.
-func (r *rosters) role(p peer.ID) wire.Role {
-	roster := r.current()
-	if m, _, ok := roster.MemberByPeer(p); ok {
-		return m.Role
-	}
-	if relay, ok := roster.Relay(p); ok {
-		return relay.Role
+// roleOf returns the name of a peer in the newest roster, empty for a stranger.
+func (n *Node) roleOf(p peer.ID) wire.Role {
+	if c := n.roster.Load().Certificate(p); c != nil {
+		return c.Role
 	}
 	return ""
 }
 
-// take makes next the newest roster if it is newer, after it is on disk. It returns the roster before, or nil when
-// nothing changed, and pki.ErrRosterOlder or pki.ErrRosterConflict when next is refused.
-func (r *rosters) take(next *pki.Roster) (*pki.Roster, error) {
-	r.taking.Lock()
-	defer r.taking.Unlock()
-	before := r.current()
-	if err := next.Supersedes(before); err != nil {
-		return nil, err
-	}
-	if next.Version == before.Version {
-		return nil, nil
-	}
-	if r.file != nil {
-		if err := r.file.Save(next); err != nil {
-			return nil, fmt.Errorf("keeping roster version %d: %w", next.Version, err)
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.now = next
-	return before, nil
-}
+// admits reports whether the newest roster contains the peer.
+func (n *Node) admits(p peer.ID) bool { return n.roster.Load().Admits(p) }
 
 // TakeRoster offers a signed roster. A newer one is kept on disk, then served: who is no longer in it is disconnected,
 // who is newly in it and connected already is disconnected once, so that pubsub greets it anew, and every session is told.
@@ -76,16 +28,11 @@ func (r *rosters) take(next *pki.Roster) (*pki.Roster, error) {
 func (n *Node) TakeRoster(envelope []byte) error { return n.takeRoster(envelope, "operator") }
 
 func (n *Node) takeRoster(envelope []byte, from string) error {
-	next, err := pki.OpenRoster(n.cfg.Group, envelope, n.cfg.Now())
-	if err != nil {
-		n.count.inc(rosterRefused)
-		return fmt.Errorf("taking a roster: %w", err)
-	}
-	before, err := n.rosters.take(next)
+	next, before, err := n.roster.Take(envelope, n.cfg.Now())
 	switch {
 	case errors.Is(err, pki.ErrRosterConflict):
 		n.count.inc(rosterConflict)
-		n.log.Error("two different rosters have one version; the second is refused", "version", next.Version, "from", from, "have", n.rosters.current().Hash, "refused", next.Hash)
+		n.log.Error("two different rosters have one version; the second is refused", "version", next.Version, "from", from, "have", n.roster.Load().Hash, "refused", next.Hash)
 		n.bus.publish(RosterConflict{Time: n.cfg.Now(), Version: next.Version, From: from})
 		return err
 	case err != nil:

@@ -18,7 +18,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// memoryFile is a RosterStore that remembers in memory and can fail.
+// memoryFile is a pki.RosterStore that remembers in memory and can fail.
 type memoryFile struct {
 	saved *pki.Roster
 	err   error
@@ -60,8 +60,8 @@ func TestRosterOnlyGrows(t *testing.T) {
 		t.Fatalf("the present roster: %v, saved %v", err, file.saved)
 	}
 	second := with(t, g, "C")
-	if err := n.TakeRoster(second.Envelope); err != nil || n.rosters.current().Version != 2 || file.saved.Version != 2 {
-		t.Fatalf("a newer roster: %v, current %d", err, n.rosters.current().Version)
+	if err := n.TakeRoster(second.Envelope); err != nil || n.roster.Load().Version != 2 || file.saved.Version != 2 {
+		t.Fatalf("a newer roster: %v, current %d", err, n.roster.Load().Version)
 	}
 	if err := n.TakeRoster(first.Envelope); !errors.Is(err, pki.ErrRosterOlder) {
 		t.Fatalf("an older roster: %v", err)
@@ -75,7 +75,7 @@ func TestRosterOnlyGrows(t *testing.T) {
 	if err := n.TakeRoster(other.Reissue(nil).Envelope); err == nil {
 		t.Fatal("another group's roster was taken")
 	}
-	if v := n.rosters.current().Version; v != 2 {
+	if v := n.roster.Load().Version; v != 2 {
 		t.Fatalf("the roster is now version %d", v)
 	}
 }
@@ -97,7 +97,7 @@ func TestTwoRostersOfOneVersionAreReportedLoudly(t *testing.T) {
 	if e, ok := (<-events).(RosterConflict); !ok || e.Version != 2 {
 		t.Errorf("the event is %+v", e)
 	}
-	if n.count.get(rosterConflict) != 1 || n.rosters.current().Hash != one.Hash {
+	if n.count.get(rosterConflict) != 1 || n.roster.Load().Hash != one.Hash {
 		t.Errorf("counted %d", n.count.get(rosterConflict))
 	}
 }
@@ -107,8 +107,8 @@ func TestRosterThatCannotBeKeptIsNotServed(t *testing.T) {
 	cfg := relayConfig(g)
 	cfg.RosterFile = &memoryFile{err: errors.New("disk full")}
 	n := startRelay(t, cfg)
-	if err := n.TakeRoster(with(t, g, "C").Envelope); err == nil || n.rosters.current().Version != 1 {
-		t.Fatalf("%v, version %d", err, n.rosters.current().Version)
+	if err := n.TakeRoster(with(t, g, "C").Envelope); err == nil || n.roster.Load().Version != 1 {
+		t.Fatalf("%v, version %d", err, n.roster.Load().Version)
 	}
 }
 
@@ -200,7 +200,7 @@ func TestHelloMayCarryTheRosterThatAdmits(t *testing.T) {
 		_, err := handshake(t, g, id, h, n, cfg)
 		return err == nil
 	})
-	if v := n.rosters.current().Version; v != 2 {
+	if v := n.roster.Load().Version; v != 2 {
 		t.Fatalf("the relay node has roster %d", v)
 	}
 }

@@ -61,7 +61,7 @@ type RelayStatus struct {
 
 // Status returns what the relay node knows about itself.
 func (n *Node) Status(ctx context.Context) (Status, error) {
-	roster := n.rosters.current()
+	roster := n.roster.Load()
 	s := Status{
 		Peer: n.host.ID(), Group: n.cfg.Group.ID, GroupName: n.cfg.Group.Name, Database: n.database,
 		RosterVersion: roster.Version, RosterExpires: roster.Expires,
@@ -115,7 +115,7 @@ func (n *Node) otherRelays(roster *pki.Roster) []RelayStatus {
 		if l := n.peering.get(r.Peer); l != nil {
 			s.Linked, s.Since = true, l.since
 			for _, m := range l.members() {
-				s.Members = append(s.Members, n.rosters.role(m))
+				s.Members = append(s.Members, n.roleOf(m))
 			}
 			slices.Sort(s.Members)
 		}

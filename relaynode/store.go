@@ -30,7 +30,7 @@ func (n *Node) readBatch(from peer.ID, data []byte) (backlog.Entry, error) {
 	if err != nil {
 		return backlog.Entry{}, errBatchForm
 	}
-	sender, ok := n.rosters.current().MemberByIdentity(b.Sender)
+	sender, ok := n.roster.Load().MemberByIdentity(b.Sender)
 	if !ok {
 		return backlog.Entry{}, errBatchStranger
 	}

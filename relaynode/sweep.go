@@ -54,7 +54,7 @@ func (n *Node) sweepStores(ctx context.Context) error {
 func (n *Node) sweepOnce(ctx context.Context) error {
 	var errs []error
 	for _, p := range n.forgotten.take() {
-		if n.rosters.admits(p) {
+		if n.admits(p) {
 			continue // came back meanwhile
 		}
 		gone, err := n.mail.Forget(ctx, p)

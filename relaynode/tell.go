@@ -163,7 +163,7 @@ type sending func(context.Context, wire.Message) error
 
 // tellRoster writes the roster if the other side has an older one.
 func (n *Node) tellRoster(ctx context.Context, send sending, at *told) error {
-	current := n.rosters.current()
+	current := n.roster.Load()
 	if current.Version <= at.roster {
 		return nil
 	}

@@ -50,7 +50,7 @@ const (
 )
 
 func (n *Node) appendRest() time.Duration {
-	return max(restMin, restEach*time.Duration(len(n.rosters.current().Members)))
+	return max(restMin, restEach*time.Duration(len(n.roster.Load().Members)))
 }
 
 // appendTopic is the one appender of the topic's batches: everything that waits goes into one transaction.
@@ -105,6 +105,6 @@ func (n *Node) appendGroup(ctx context.Context, group []backlog.Entry) {
 		if m := n.table.get(p); m != nil {
 			n.count.add(dropStoredNotice, m.news.add(own))
 		}
-		n.bus.publish(BatchesStored{Time: n.cfg.Now(), From: n.rosters.role(p), Count: len(own), Bytes: size[p]})
+		n.bus.publish(BatchesStored{Time: n.cfg.Now(), From: n.roleOf(p), Count: len(own), Bytes: size[p]})
 	}
 }
