@@ -51,6 +51,7 @@ var arrows = []arrow{
 	{from: "node/order", not: []string{"conclave"}, except: []string{"conclave/node/order"}, reason: "order comes from positions alone"},
 	{from: "node/verify", not: []string{"conclave"}, except: []string{"conclave/node/verify", "conclave/overlay/wire", "conclave/pki"}, reason: "codes come from certificates alone"},
 	{from: "cmd", not: []string{"conclave/node", "conclave/relaynode"}, except: []string{"conclave/node$", "conclave/node/doctor$", "conclave/relaynode$", "conclave/relaynode/mailbox$", "conclave/relaynode/backlog$"}, direct: true, reason: "screens use the exported API of node and relaynode (of which the stores' limits and the doctor are part), nothing deeper"},
+	{from: "cmd/internal/tui", not: []string{"conclave/cmd/internal/web"}, reason: "a terminal needs no window"},
 	{from: "", not: []string{"math/rand"}, except: []string{"math/rand/v2"}, direct: true, reason: "a seedable generator is one import away from a key"},
 	{from: "cmd", not: []string{libp2p + "$"}, reason: "the root package links WebRTC and WebTransport, whatever its options say"},
 	{from: "cmd", not: []string{"testing", "conclave/pki/pkitest", "conclave/overlay/baseline", "conclave/cmd/internal/web/webtest", "conclave/cmd/internal/netlab"}, tests: true, reason: "what is made for tests stays out of the binaries"},

@@ -3,7 +3,7 @@ package tui
 import (
 	"image/color"
 
-	"conclave/cmd/internal/web"
+	"conclave/cmd/internal/accent"
 	"conclave/overlay/wire"
 
 	"charm.land/lipgloss/v2"
@@ -32,12 +32,12 @@ const (
 
 // theme is the styles for one ground, light or dark. The colours are those of the web windows.
 type theme struct {
-	accents, chips          [web.Accents]lipgloss.Style // a role's name, and on a ground of its colour
+	accents, chips          [accent.Count]lipgloss.Style // a role's name, and on a ground of its colour
 	soft, warn, bad, strong lipgloss.Style
 }
 
-// accentColours are each role's colour on a light and on a dark ground; web.Accent chooses one.
-var accentColours = [web.Accents][2]string{
+// accentColours are each role's colour on a light and on a dark ground; accent.Of chooses one.
+var accentColours = [accent.Count][2]string{
 	{"#0b6e6e", "#5cc8c0"},
 	{"#97540a", "#e9b25f"},
 	{"#8a3a8f", "#d99be0"},
@@ -69,10 +69,10 @@ func newTheme(dark bool) *theme {
 }
 
 // accent returns the style of a role's name.
-func (t *theme) accent(r wire.Role) lipgloss.Style { return t.accents[web.Accent(string(r))] }
+func (t *theme) accent(r wire.Role) lipgloss.Style { return t.accents[accent.Of(string(r))] }
 
 // chip returns the style of this member's own name in the status.
-func (t *theme) chip(r wire.Role) lipgloss.Style { return t.chips[web.Accent(string(r))] }
+func (t *theme) chip(r wire.Role) lipgloss.Style { return t.chips[accent.Of(string(r))] }
 
 // tone returns the style of a loudness.
 func (t *theme) tone(n tone) lipgloss.Style {

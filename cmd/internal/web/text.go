@@ -2,26 +2,13 @@ package web
 
 import (
 	"fmt"
-	"hash/fnv"
 	"html/template"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"conclave/cmd/internal/accent"
 )
-
-// Accents is how many accent colours there are. Accent chooses one; web.css names them [data-accent="0"] and on.
-const Accents = 12
-
-// Accent returns the number of a role's accent colour. It depends on the role alone, so that a role has one colour in
-// every window; the demonstration's A, B and C have the first three. dom.js computes the same.
-func Accent(role string) int {
-	if len(role) == 1 && role[0] >= 'A' && role[0] <= 'C' {
-		return int(role[0] - 'A')
-	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(role)) // never fails
-	return int(h.Sum32() % Accents)
-}
 
 // Piece is a stretch of text: plain, or one character that must be shown by its number because it hides, moves or
 // reorders text.
@@ -72,7 +59,7 @@ func Invisible(r rune) bool {
 func (s *Server) Funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset": s.Asset, "pieces": Pieces,
-		"accent": func(role any) int { return Accent(fmt.Sprint(role)) },
+		"accent": func(role any) int { return accent.Of(fmt.Sprint(role)) },
 		"clock":  func(t time.Time) string { return t.Local().Format("15:04:05") },
 		"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	}

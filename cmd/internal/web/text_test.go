@@ -37,23 +37,6 @@ func TestPiecesShowWhatHides(t *testing.T) {
 	}
 }
 
-func TestAccentsAreStable(t *testing.T) {
-	if Accent("A") != 0 || Accent("B") != 1 || Accent("C") != 2 {
-		t.Error("A, B and C have other colours")
-	}
-	seen := map[int]bool{}
-	for _, role := range []string{"alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "D", "E", "F", "G", "H", "I"} {
-		n := Accent(role)
-		if n < 0 || n >= Accents || n != Accent(role) {
-			t.Errorf("%s has colour %d", role, n)
-		}
-		seen[n] = true
-	}
-	if len(seen) < 5 {
-		t.Errorf("fourteen roles have %d colours", len(seen))
-	}
-}
-
 // What pages are made of keeps to the policy: no markup from text, no inline code, nothing from elsewhere.
 func TestAssetsKeepToThePolicy(t *testing.T) {
 	bad := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setTimeout\("|srcdoc|javascript:`)

@@ -95,7 +95,7 @@ function inFlag(chars, i) {
   return false;
 }
 
-/** accent returns the number of a role's colour, as Accent in package web does. */
+/** accent returns the number of a role's colour, as Of in package accent does. */
 export function accent(role) {
   if (/^[ABC]$/.test(role)) return role.charCodeAt(0) - 65;
   let h = 0x811c9dc5;

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"conclave/cmd/internal/accent"
 	"conclave/cmd/internal/web"
 	"conclave/cmd/internal/web/webtest"
 	"conclave/overlay/wire"
@@ -92,8 +93,8 @@ func TestGoAndJavaScriptAgree(t *testing.T) {
 		}
 	}
 	for _, role := range []string{"A", "B", "C", "D", "alice", "bob", "Zo-e_9.x", "a", "AA"} {
-		if got := webtest.Eval[int](tab, fmt.Sprintf(`import(%s).then((m) => m.accent(%s))`, dom, quoted(role))); got != web.Accent(role) {
-			t.Errorf("%s has colour %d in the page, %d by the server", role, got, web.Accent(role))
+		if got := webtest.Eval[int](tab, fmt.Sprintf(`import(%s).then((m) => m.accent(%s))`, dom, quoted(role))); got != accent.Of(role) {
+			t.Errorf("%s has colour %d in the page, %d by the server", role, got, accent.Of(role))
 		}
 	}
 	// In a message, joiners and selectors that belong there stay; those that do not are shown.
