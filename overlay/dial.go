@@ -29,8 +29,8 @@ func IsCircuit(a ma.Multiaddr) bool {
 // CircuitAddr returns the address of a member behind a relay node: <relay>/p2p-circuit. The relay address must end in
 // the relay node's /p2p/ part. The member's own /p2p/ part is left out, because dialling takes it as a peer ID.
 func CircuitAddr(relay ma.Multiaddr) (ma.Multiaddr, error) {
-	if _, last := ma.SplitLast(relay); last == nil || last.Code() != ma.P_P2P {
-		return nil, fmt.Errorf("the relay address %s does not end in /p2p/<peer ID>", relay)
+	if _, err := RelayID(relay); err != nil {
+		return nil, err
 	}
 	if IsCircuit(relay) {
 		return nil, fmt.Errorf("the relay address %s is a circuit's: nobody has a slot behind it", relay)

@@ -41,7 +41,7 @@ func asRelay(t testing.TB, g *pkitest.Group, id *keystore.Member, n *Node, off s
 func hostileRelay(t testing.TB, g *pkitest.Group, i int, n *Node) *client {
 	t.Helper()
 	r := g.Relay(i)
-	id := &keystore.Member{Group: r.Group, Cert: r.Cert, Identity: r.Identity}
+	id := &keystore.Member{Papers: r.Papers}
 	c, err := asRelay(t, g, id, n, session.Defences{})
 	if err != nil {
 		t.Fatal(err)
@@ -78,10 +78,10 @@ func TestAttackRelayNodesCertificateIsShown(t *testing.T) {
 		cfg.defences = d
 		n := startRelay(t, cfg)
 		m := g.Member("M")
-		_, _ = asRelay(t, g, &keystore.Member{Cert: g.Relay(1).Cert, Identity: m.Identity}, n, impersonate)
+		_, _ = asRelay(t, g, &keystore.Member{Papers: keystore.Papers{Cert: g.Relay(1).Cert, Identity: m.Identity}}, n, impersonate)
 		whether(t, takenForRelay(t, n, m, works), works)
 		stranger := pkitest.NewIdentity(t)
-		if _, err := asRelay(t, g, &keystore.Member{Cert: g.Relay(1).Cert, Identity: stranger}, n, impersonate); err == nil {
+		if _, err := asRelay(t, g, &keystore.Member{Papers: keystore.Papers{Cert: g.Relay(1).Cert, Identity: stranger}}, n, impersonate); err == nil {
 			t.Error("a stranger is answered")
 		}
 	})

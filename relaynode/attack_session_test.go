@@ -121,7 +121,7 @@ func TestAttackMailboxReadByAnotherMember(t *testing.T) {
 		b := g.Member("B")
 		h := newHost(t, b.Identity)
 		connect(t, h, n)
-		forged := sessionConfig(g, &keystore.Member{Cert: g.Member("A").Cert, Identity: b.Identity}, g.Roster)
+		forged := sessionConfig(g, &keystore.Member{Papers: keystore.Papers{Cert: g.Member("A").Cert, Identity: b.Identity}}, g.Roster)
 		forged.Defences = impersonate
 		spy, err := handshake(t, g, b, h, n, forged)
 		read := false

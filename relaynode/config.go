@@ -3,7 +3,6 @@ package relaynode
 import (
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	"conclave/relaynode/backlog"
 	"conclave/relaynode/mailbox"
 
-	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -165,8 +163,8 @@ func (c Config) validate() (Config, error) {
 		return c, errors.New("a relay node needs at least one address to listen on")
 	}
 	for _, a := range append(slices.Clone(c.Peers), c.Via...) {
-		if transport, id := peer.SplitAddr(a); transport == nil || id == "" {
-			return c, fmt.Errorf("the relay node's address %s does not end in /p2p/<peer ID>", a)
+		if err := overlay.CheckRelayAddr(a); err != nil {
+			return c, err
 		}
 	}
 	if c.Log == nil {

@@ -91,19 +91,11 @@ func printFinding(w io.Writer, f doctor.Finding, asJSON bool) error {
 // patient reads what the member has on this machine. Unlike configure it takes papers that are out of date: to say so is
 // the doctor's part.
 func patient(env *cli.Env, f doctorFlags) (node.Config, error) {
-	relays, err := multiaddrs("--relay", f.relay)
+	relays, err := cli.Multiaddrs("--relay", f.relay, addressHint)
 	if err != nil {
 		return node.Config{}, err
 	}
-	dir, err := env.Dir()
-	if err != nil {
-		return node.Config{}, err
-	}
-	role, err := roleOf(dir, f.role)
-	if err != nil {
-		return node.Config{}, err
-	}
-	identity, err := dir.OpenMember(role)
+	dir, identity, err := openMember(env, f.role)
 	if err != nil {
 		return node.Config{}, err
 	}

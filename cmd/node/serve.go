@@ -15,8 +15,6 @@ import (
 	"conclave/overlay/durable"
 	"conclave/overlay/wire"
 	"conclave/pki/keystore"
-
-	ma "github.com/multiformats/go-multiaddr"
 )
 
 // flushWait is how long the end of input waits for acknowledgements.
@@ -145,10 +143,13 @@ func (s *session) show(events *node.Subscription) error {
 	}
 }
 
+// addressHint says what an address looks like.
+const addressHint = "it looks like /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo…; the relay node prints its addresses"
+
 // configure reads identity and roster of the chosen member.
 func configure(env *cli.Env, f flags) (node.Config, error) {
 	var cfg node.Config
-	relays, err := multiaddrs("--relay", f.relay)
+	relays, err := cli.Multiaddrs("--relay", f.relay, addressHint)
 	if err != nil {
 		return cfg, err
 	}
@@ -156,32 +157,18 @@ func configure(env *cli.Env, f flags) (node.Config, error) {
 	if dialOnly {
 		f.listen = nil
 	}
-	listen, err := multiaddrs("--listen", f.listen)
+	listen, err := cli.Multiaddrs("--listen", f.listen, addressHint)
 	if err != nil {
 		return cfg, err
 	}
-	dir, err := env.Dir()
+	dir, identity, err := openMember(env, f.role)
 	if err != nil {
 		return cfg, err
 	}
-	role, err := roleOf(dir, f.role)
-	if err != nil {
+	if err := env.CheckPapers("the certificate of "+string(identity.Cert.Role), &identity.Papers, time.Now()); err != nil {
 		return cfg, err
-	}
-	identity, err := dir.OpenMember(role)
-	if err != nil {
-		return cfg, err
-	}
-	if err := identity.Cert.ValidAt(time.Now()); err != nil {
-		return cfg, fmt.Errorf("the certificate of %s: %w", role, err)
 	}
 	file, roster := dir.RosterFile(identity.Group, nil), identity.Roster
-	if roster == nil {
-		return cfg, identity.RosterErr
-	}
-	for _, w := range keystore.Warnings(identity.Group, identity.Cert, roster, time.Now()) {
-		env.Log.Warn(w)
-	}
 	on, interfaces, err := cli.LAN(f.lan, len(relays) == 0)
 	if err != nil {
 		return cfg, err
@@ -199,6 +186,20 @@ func configure(env *cli.Env, f flags) (node.Config, error) {
 		Roster: roster, RosterFile: file, StatePath: filepath.Join(identity.Dir, "state.db"), Relays: relays, Listen: listen,
 		DialOnly: dialOnly, Log: env.Log,
 	}, nil
+}
+
+// openMember opens the identity with the role that was asked for, or the only one that is here.
+func openMember(env *cli.Env, asked string) (keystore.Dir, *keystore.Member, error) {
+	dir, err := env.Dir()
+	if err != nil {
+		return dir, nil, err
+	}
+	role, err := roleOf(dir, asked)
+	if err != nil {
+		return dir, nil, err
+	}
+	identity, err := dir.OpenMember(role)
+	return dir, identity, err
 }
 
 // roleOf returns the role that was asked for, or the only one that is here.
@@ -222,19 +223,6 @@ func roleOf(dir keystore.Dir, asked string) (wire.Role, error) {
 		names[i] = string(r)
 	}
 	return "", cli.WithHint(cli.Usagef("several members are on this machine"), "choose one with --role: "+strings.Join(names, ", "))
-}
-
-func multiaddrs(flag string, list []string) ([]ma.Multiaddr, error) {
-	var all []ma.Multiaddr
-	for _, s := range list {
-		a, err := ma.NewMultiaddr(s)
-		if err != nil {
-			return nil, cli.WithHint(cli.Usagef("%s %q is not a multiaddr: %w", flag, s, err),
-				"it looks like /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo…; the relay node prints its addresses")
-		}
-		all = append(all, a)
-	}
-	return all, nil
 }
 
 // explain adds what to do about a node that cannot be made.

@@ -13,11 +13,11 @@ import (
 
 	"conclave/cmd/internal/cli"
 	"conclave/cmd/internal/web/relay"
+	"conclave/overlay"
 	"conclave/overlay/durable"
 	"conclave/pki/keystore"
 	"conclave/relaynode"
 
-	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -147,14 +147,17 @@ func logHangups(ctx context.Context, env *cli.Env, hangups <-chan struct{}) {
 	}
 }
 
+// addressHint says what an address to listen on looks like.
+const addressHint = "it looks like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/udp/4001/quic-v1 or /ip4/0.0.0.0/tcp/4001/ws"
+
 // configure reads identity and roster of the chosen group.
 func configure(env *cli.Env, f flags, limits fileLimits) (relaynode.Config, *keystore.RosterFile, error) {
 	var cfg relaynode.Config
-	listen, err := multiaddrs("--listen", f.listen)
+	listen, err := cli.Multiaddrs("--listen", f.listen, addressHint)
 	if err != nil {
 		return cfg, nil, err
 	}
-	announce, err := multiaddrs("--announce", f.announce)
+	announce, err := cli.Multiaddrs("--announce", f.announce, addressHint)
 	if err != nil {
 		return cfg, nil, err
 	}
@@ -177,16 +180,10 @@ func configure(env *cli.Env, f flags, limits fileLimits) (relaynode.Config, *key
 	if err != nil {
 		return cfg, nil, err
 	}
-	if err := identity.Cert.ValidAt(time.Now()); err != nil {
-		return cfg, nil, fmt.Errorf("the relay node's certificate: %w", err)
+	if err := env.CheckPapers("the relay node's certificate", &identity.Papers, time.Now()); err != nil {
+		return cfg, nil, err
 	}
 	file, roster := dir.RosterFile(identity.Group, nil), identity.Roster
-	if roster == nil {
-		return cfg, nil, identity.RosterErr
-	}
-	for _, w := range keystore.Warnings(identity.Group, identity.Cert, roster, time.Now()) {
-		env.Log.Warn(w)
-	}
 	cfg = relaynode.Config{
 		Group: identity.Group, Certificate: identity.Cert.DER, Identity: identity.Identity, Roster: roster, RosterFile: file,
 		Listen: listen, Announce: announce, Peers: peers, Via: via, StatePath: filepath.Join(identity.Dir, "state.db"), Log: env.Log,
@@ -202,27 +199,15 @@ func configure(env *cli.Env, f flags, limits fileLimits) (relaynode.Config, *key
 	return cfg, file, nil
 }
 
-func multiaddrs(flag string, list []string) ([]ma.Multiaddr, error) {
-	var all []ma.Multiaddr
-	for _, s := range list {
-		a, err := ma.NewMultiaddr(s)
-		if err != nil {
-			return nil, cli.WithHint(cli.Usagef("%s %q is not a multiaddr: %w", flag, s, err), "it looks like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/udp/4001/quic-v1 or /ip4/0.0.0.0/tcp/4001/ws")
-		}
-		all = append(all, a)
-	}
-	return all, nil
-}
-
 // relayAddrs reads addresses of other relay nodes, which name their peer ID.
 func relayAddrs(flag string, list []string) ([]ma.Multiaddr, error) {
-	all, err := multiaddrs(flag, list)
+	all, err := cli.Multiaddrs(flag, list, addressHint)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range all {
-		if transport, id := peer.SplitAddr(a); transport == nil || id == "" {
-			return nil, cli.WithHint(cli.Usagef("%s %q does not end in /p2p/<peer ID>", flag, a), "take the address as the other relay node prints it")
+		if overlay.CheckRelayAddr(a) != nil {
+			return nil, cli.WithHint(cli.Usagef("%s %q %w", flag, a, overlay.ErrNoRelayID), "take the address as the other relay node prints it")
 		}
 	}
 	return all, nil

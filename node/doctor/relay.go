@@ -57,12 +57,12 @@ func (e *examination) relayAddrs() (order []peer.ID, addrs map[peer.ID][]ma.Mult
 		addrs[id] = append(addrs[id], a)
 	}
 	for _, a := range e.cfg.Relays {
-		_, id := peer.SplitAddr(a)
-		if id == "" && len(e.cfg.Roster.Relays) == 1 {
-			id = e.cfg.Roster.Relays[0].Peer
+		id, err := overlay.RelayID(a)
+		if err != nil && len(e.cfg.Roster.Relays) != 1 {
+			return nil, nil, err
 		}
-		if id == "" {
-			return nil, nil, fmt.Errorf("the relay address %s does not end in /p2p/<peer ID>", a)
+		if err != nil {
+			id = e.cfg.Roster.Relays[0].Peer
 		}
 		add(id, a)
 	}

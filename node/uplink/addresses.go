@@ -61,13 +61,14 @@ func withOuter(all map[peer.ID][]ma.Multiaddr) map[peer.ID][]ma.Multiaddr {
 
 // relayOf splits a relay node's address. An address without peer ID is taken for the roster's only relay node.
 func relayOf(a ma.Multiaddr, roster *pki.Roster) (peer.ID, ma.Multiaddr, error) {
-	if _, id := peer.SplitAddr(a); id != "" {
+	id, err := overlay.RelayID(a)
+	if err == nil {
 		return id, a, nil
 	}
 	if len(roster.Relays) != 1 {
-		return "", nil, fmt.Errorf("the relay address %s does not end in /p2p/<peer ID>", a)
+		return "", nil, err
 	}
-	id := roster.Relays[0].Peer
+	id = roster.Relays[0].Peer
 	full, err := ma.NewMultiaddr(a.String() + "/p2p/" + id.String())
 	if err != nil {
 		return "", nil, fmt.Errorf("reading the relay address: %w", err)

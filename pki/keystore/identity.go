@@ -20,99 +20,93 @@ const (
 	rsaFile      = "rsa.pem"
 )
 
-// Member is a member's identity, read from disk. The certificate's dates are not judged: see Certificate.ValidAt.
-type Member struct {
+// Papers are what members and relay nodes both have on disk. The certificate's dates are not judged: see
+// Certificate.ValidAt.
+type Papers struct {
 	Group    *pki.Group
 	Cert     *pki.Certificate
 	Identity ed25519.PrivateKey
-	RSA      *rsa.PrivateKey
-	Dir      string // for the member's own state
+	Dir      string // for the holder's own state
 
 	Roster    *pki.Roster // what the group's roster file holds
 	RosterErr error       // why Roster is nil: ErrNoRoster, or what is wrong with the file
+}
+
+// Member is a member's identity, read from disk.
+type Member struct {
+	Papers
+	RSA *rsa.PrivateKey
 }
 
 // Relay is a relay node's identity, read from disk.
-type Relay struct {
-	Group    *pki.Group
-	Cert     *pki.Certificate
-	Identity ed25519.PrivateKey
-	Dir      string // for the relay node's own state
-
-	Roster    *pki.Roster // what the group's roster file holds
-	RosterErr error       // why Roster is nil: ErrNoRoster, or what is wrong with the file
-}
+type Relay struct{ Papers }
 
 // OpenMember reads the identity of the member with that role, or returns ErrNoIdentity. If the roster on disk holds a
 // newer certificate for the same keys, that one is taken: so a renewal needs no more than the new roster.
 func (d Dir) OpenMember(role wire.Role) (*Member, error) {
 	dir := d.memberDir(role)
-	m := &Member{Dir: dir}
-	var err error
-	m.Group, m.Cert, m.Identity, err = d.open(dir, pki.KindMember)
+	papers, err := d.open(dir, pki.KindMember)
 	if err != nil {
 		return nil, fmt.Errorf("opening member %s: %w", role, err)
 	}
-	if m.RSA, err = ReadRSA(filepath.Join(dir, rsaFile)); err != nil {
+	key, err := ReadRSA(filepath.Join(dir, rsaFile))
+	if err != nil {
 		return nil, fmt.Errorf("opening member %s: %w", role, err)
 	}
-	if m.Cert.Role != role || !m.RSA.PublicKey.Equal(m.Cert.RSA) {
+	if papers.Cert.Role != role || !key.PublicKey.Equal(papers.Cert.RSA) {
 		return nil, fmt.Errorf("opening member %s: %w", role, ErrKeyMismatch)
 	}
-	m.Cert, m.Roster, m.RosterErr = d.renewed(m.Group, m.Cert)
-	return m, nil
+	papers.readRoster(d)
+	return &Member{Papers: papers, RSA: key}, nil
 }
 
 // OpenRelay reads the identity of the relay node, or returns ErrNoIdentity.
 func (d Dir) OpenRelay() (*Relay, error) {
-	r := &Relay{Dir: d.relayDir()}
-	var err error
-	r.Group, r.Cert, r.Identity, err = d.open(r.Dir, pki.KindRelay)
+	papers, err := d.open(d.relayDir(), pki.KindRelay)
 	if err != nil {
 		return nil, fmt.Errorf("opening the relay node: %w", err)
 	}
-	r.Cert, r.Roster, r.RosterErr = d.renewed(r.Group, r.Cert)
-	return r, nil
+	papers.readRoster(d)
+	return &Relay{papers}, nil
 }
 
-// open reads what members and relay nodes have in common.
-func (d Dir) open(dir string, kind pki.Kind) (*pki.Group, *pki.Certificate, ed25519.PrivateKey, error) {
+// open reads what members and relay nodes have in common, without the roster.
+func (d Dir) open(dir string, kind pki.Kind) (Papers, error) {
 	g, err := d.Group()
 	if err != nil {
-		return nil, nil, nil, err
+		return Papers{}, err
 	}
 	der, err := readPEM(filepath.Join(dir, certFile), PEMCertificate)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, nil, ErrNoIdentity
+		return Papers{}, ErrNoIdentity
 	}
 	if err != nil {
-		return nil, nil, nil, err
+		return Papers{}, err
 	}
 	cert, err := pki.VerifyCertificateUndated(g, der)
 	if err != nil {
-		return nil, nil, nil, err
+		return Papers{}, err
 	}
 	identity, err := ReadIdentity(filepath.Join(dir, identityFile))
 	if err != nil {
-		return nil, nil, nil, err
+		return Papers{}, err
 	}
 	if cert.Kind != kind || !cert.Identity.Equal(identity.Public()) {
-		return nil, nil, nil, ErrKeyMismatch
+		return Papers{}, ErrKeyMismatch
 	}
-	return g, cert, identity, nil
+	return Papers{Group: g, Cert: cert, Identity: identity, Dir: dir}, nil
 }
 
-// renewed reads the roster and returns its certificate for the same holder instead of cert if it lasts longer. Without a
-// roster, or with a broken one, cert stays: whoever needs the roster looks at the error.
-func (d Dir) renewed(g *pki.Group, cert *pki.Certificate) (*pki.Certificate, *pki.Roster, error) {
-	roster, err := d.RosterFile(g, nil).Load()
-	if err != nil {
-		return cert, nil, err
+// readRoster reads the roster and takes its certificate for the same holder if it lasts longer. Without a roster, or with
+// a broken one, the certificate stays: whoever needs the roster looks at the error.
+func (p *Papers) readRoster(d Dir) {
+	p.Roster, p.RosterErr = d.RosterFile(p.Group, nil).Load()
+	if p.RosterErr != nil {
+		return
 	}
-	if newer := roster.Certificate(cert.Peer); newer != nil && newer.SameHolder(cert) && newer.NotAfter.After(cert.NotAfter) {
-		cert = newer
+	if newer := p.Roster.Certificate(p.Cert.Peer); newer != nil && newer.SameHolder(p.Cert) && newer.NotAfter.After(p.Cert.NotAfter) {
+		p.Cert = newer
 	}
-	return cert, roster, nil
 }
 
 // WriteMember writes a member's identity: certificate (DER) and both keys. The certificate comes last, so that an

@@ -159,7 +159,7 @@ func (g *Group) AddMember(role wire.Role) *keystore.Member {
 	if err != nil {
 		g.t.Fatalf("pkitest: %v", err)
 	}
-	m := &keystore.Member{Group: g.Group, Cert: cert, Identity: identity, RSA: key, Dir: g.t.TempDir()}
+	m := &keystore.Member{Papers: keystore.Papers{Group: g.Group, Cert: cert, Identity: identity, Dir: g.t.TempDir()}, RSA: key}
 	g.members[role] = m
 	return m
 }
@@ -175,7 +175,7 @@ func (g *Group) addRelay(i int) *keystore.Relay {
 	if err != nil {
 		g.t.Fatalf("pkitest: %v", err)
 	}
-	r := &keystore.Relay{Group: g.Group, Cert: cert, Identity: identity, Dir: g.t.TempDir()}
+	r := &keystore.Relay{Papers: keystore.Papers{Group: g.Group, Cert: cert, Identity: identity, Dir: g.t.TempDir()}}
 	g.relays = append(g.relays, r)
 	return r
 }
