@@ -26,13 +26,11 @@ var large = map[string]string{
 
 // wide are the types that are wider than a room allows still. The list only gets shorter.
 var wide = map[string]string{
-	"node/keyagreement.Machine":      "it is to be divided by what it decides",
-	"relaynode.Node":                 "its parts hold it still",
-	"relaynode.member":               "its requests are to be served by the loop that serves relay nodes",
-	"node.engine":                    "messages hold it still",
-	"node.Node":                      "its public methods stand beside what they ask for",
-	"cmd/internal/web/member.Window": "what it serves is to be divided from what it shows",
-	"cmd/internal/netlab.Lab":        "what breaks a network is to be divided from what makes it",
+	"node/keyagreement.Machine": "it is to be divided by what it decides",
+	"relaynode.Node":            "its parts hold it still",
+	"relaynode.member":          "its requests are to be served by the loop that serves relay nodes",
+	"node.engine":               "messages hold it still",
+	"node.Node":                 "its public methods stand beside what they ask for",
 }
 
 // production returns the Go files that people write and that are no tests, by package.

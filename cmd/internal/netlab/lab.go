@@ -53,7 +53,7 @@ func New(t testing.TB, options ...Option) *Lab {
 	l.thread = th
 	t.Cleanup(l.close)
 	t.Logf("to look inside: nsenter --mount=/proc/%d/task/%d/ns/mnt ip netns exec NAME ...", os.Getpid(), th.id)
-	l.public = l.newSegment(l.newSpace("public", true), publicPrefix4, publicPrefix6)
+	l.public = newSegment(l.newSpace("public", true), publicPrefix4, publicPrefix6)
 	return l
 }
 

@@ -55,7 +55,7 @@ func (l *Lab) Router(name string, up *Segment, kind NAT) *Router {
 	up.plug(r.space, wan)
 	v4, v6 := up.take()
 	r.space.ip(append(up.configure(wan, v4, v6), up.defaults(wan)...)...)
-	r.LAN = l.newSegment(r.space, prefix4, prefix6)
+	r.LAN = newSegment(r.space, prefix4, prefix6)
 	r.LAN.router = r
 	if l.v6 { // everybody above must know the way down
 		for below, above := v6, up; ; below, above = above.router.wan6(), above.router.up {

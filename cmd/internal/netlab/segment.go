@@ -33,7 +33,7 @@ type Segment struct {
 }
 
 // newSegment makes a segment whose gateway is a namespace that forwards.
-func (l *Lab) newSegment(gateway *space, prefix4, prefix6 netip.Prefix) *Segment {
+func newSegment(gateway *space, prefix4, prefix6 netip.Prefix) *Segment {
 	s := &Segment{space: gateway, prefix4: prefix4, prefix6: prefix6}
 	gateway.ip(append([]string{"link add " + bridge + " address " + bridgeMAC + " type bridge mcast_snooping 0 forward_delay 0"}, s.configure(bridge, s.gateway(prefix4), s.gateway(prefix6))...)...)
 	return s

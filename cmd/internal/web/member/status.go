@@ -54,15 +54,15 @@ type Key struct {
 	Trust       string `json:"trust"` // of the group's code
 }
 
-// statusOf puts into words how things stand; the caller holds mu.
-func (w *Window) statusOf(who node.Who, codes []node.Verification) Status {
+// statusOf puts into words how things stand now.
+func statusOf(who node.Who, codes []node.Verification, now time.Time) Status {
 	trust := make(map[wire.Role]node.Verification, len(codes))
 	for _, c := range codes {
 		trust[c.Role] = c
 	}
 	s := Status{
 		Self: who.Self, Group: who.Group, Connection: connectionOf(who), Waiting: who.Waiting,
-		Warning: sentence(pki.Warning("the roster", who.RosterExpires, w.cfg.Now())),
+		Warning: sentence(pki.Warning("the roster", who.RosterExpires, now)),
 		Key: Key{
 			Has: who.Fingerprint != "", Fingerprint: grouped(who.Fingerprint), Of: len(who.Members), Trust: string(trust[""].Trust),
 		},

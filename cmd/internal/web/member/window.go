@@ -131,7 +131,7 @@ func (w *Window) refresh(ctx context.Context) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.status = w.statusOf(who, codes)
+	w.status = statusOf(who, codes, w.cfg.Now())
 	w.reconcile(who)
 	w.publishStatus()
 }
