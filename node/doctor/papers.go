@@ -50,7 +50,7 @@ func (e *examination) roster(cert *pki.Certificate) bool {
 		e.fail(Clock, "the roster was issued on "+day(r.Issued)+", which by this machine's clock is still to come", hintClock)
 		return false
 	}
-	if e.now().After(r.Expires) {
+	if r.Expired(e.now()) {
 		e.fail(Roster, fmt.Sprintf("roster version %d ended on %s: no new key can be agreed on", r.Version, day(r.Expires)), hintRenew+"; "+hintRoster)
 		return false
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
@@ -197,6 +196,3 @@ func (a *Authority) Renew(r *pki.Roster) (*Draft, error) {
 	}
 	return draft, nil
 }
-
-// Now returns the time on the authority's clock.
-func (a *Authority) Now() time.Time { return a.opts.Now() }

@@ -106,7 +106,7 @@ func fromEnvironment(c *cobra.Command) (err error) {
 		}
 	})
 	for _, f := range unset {
-		name := EnvName(f.Name)
+		name := envName(f.Name)
 		value := os.Getenv(name)
 		if value == "" || foreign(f, value) {
 			continue
@@ -154,8 +154,8 @@ func foreign(f *pflag.Flag, value string) bool {
 	return false
 }
 
-// EnvName returns the environment variable of a flag.
-func EnvName(flag string) string {
+// envName returns the environment variable of a flag.
+func envName(flag string) string {
 	return "CONCLAVE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 

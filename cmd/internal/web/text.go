@@ -22,7 +22,7 @@ type Piece struct {
 func Pieces(s string) (pieces []Piece) {
 	start := 0
 	for i, r := range s {
-		if !Invisible(r) && (r != utf8.RuneError) {
+		if !invisible(r) && (r != utf8.RuneError) {
 			continue
 		}
 		if i > start {
@@ -38,9 +38,9 @@ func Pieces(s string) (pieces []Piece) {
 	return pieces
 }
 
-// Invisible says whether a character shows nothing of its own and may change how others are shown: control and format
+// invisible says whether a character shows nothing of its own and may change how others are shown: control and format
 // characters, among them all that reorder text or have no width, blanks that look like none, and variation selectors.
-func Invisible(r rune) bool {
+func invisible(r rune) bool {
 	switch {
 	case r < ' ', r >= 0x7f && r < 0xa0:
 		return true

@@ -40,7 +40,7 @@ func TestHostileLogIsInert(t *testing.T) {
 		}
 	}
 	say(names[:half]) // served with the page
-	tab.Open(w.URL())
+	tab.Open(w.server.URL())
 	tab.Until(`document.querySelectorAll("#members .steps").length === 3`)
 	say(names[half:]) // live
 	tab.Until(fmt.Sprintf(`document.querySelectorAll("#log .line").length === %d`, len(names)))
@@ -84,7 +84,7 @@ func asShown(s string) string {
 func TestGoAndJavaScriptAgree(t *testing.T) {
 	tab := webtest.NewTab(t)
 	w, _ := serve(t, newNode(), web.Config{})
-	tab.Open(w.URL())
+	tab.Open(w.server.URL())
 	dom := quoted(w.server.Asset("dom.js"))
 	for name, text := range webtest.Hostile {
 		got := webtest.Eval[string](tab, fmt.Sprintf(`import(%s).then((m) => m.inert(%s).textContent)`, dom, quoted(text)))
@@ -124,7 +124,7 @@ func TestWindowInUse(t *testing.T) {
 		log.Debug("detail", "n", i)
 	}
 	log.Warn("careful", "role", "B")
-	tab.Open(w.URL())
+	tab.Open(w.server.URL())
 	lines := func(n int) {
 		t.Helper()
 		tab.Until(fmt.Sprintf(`document.querySelectorAll("#log .line").length === %d`, n))
@@ -188,7 +188,7 @@ func TestPageRecoversFromARestart(t *testing.T) {
 		w, log := serve(t, newNode(), web.Config{Secret: secret})
 		addr = w.server.Addr()
 		log.Info("first")
-		tab.Open(w.URL())
+		tab.Open(w.server.URL())
 		tab.Until(`document.querySelectorAll("#log .line").length === 1 && document.getElementById("lost").hidden`)
 	})
 	tab.Until(`!document.getElementById("lost").hidden`)

@@ -77,9 +77,6 @@ func Listen(cfg web.Config) (*Window, error) {
 // LogHandler takes the process's log into the window, from the level on.
 func (w *Window) LogHandler(level slog.Leveler) slog.Handler { return w.log.Handler(level) }
 
-// URL returns an address that opens the window once.
-func (w *Window) URL() string { return w.server.URL() }
-
 // Announce says on out where the window is, and when it is opened and closed; see web.Server.
 func (w *Window) Announce(ctx context.Context, out io.Writer) { w.server.Announce(ctx, out, w.feed) }
 

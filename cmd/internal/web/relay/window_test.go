@@ -125,7 +125,7 @@ func visit(t *testing.T, w *Window) *visitor {
 	}
 	v := &visitor{t: t, c: &http.Client{Jar: jar, Timeout: patience, Transport: &http.Transport{}}, base: "http://" + w.server.Addr()}
 	t.Cleanup(v.c.CloseIdleConnections)
-	_, v.page = v.get(strings.TrimPrefix(w.URL(), v.base))
+	_, v.page = v.get(strings.TrimPrefix(w.server.URL(), v.base))
 	return v
 }
 
