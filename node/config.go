@@ -97,7 +97,7 @@ type Timing struct {
 	PunchRetryMax time.Duration // longest such wait; 30 min
 }
 
-// defaultTiming is what zero fields take. The waits for acknowledgements, windows, circuits and stores are DESIGN.md's;
+// defaultTiming is what zero fields take. The waits for acknowledgements, windows, circuits and stores were designed;
 // the others are arbitrary within a factor of a few.
 var defaultTiming = Timing{
 	StoreAfter:    2 * time.Second,

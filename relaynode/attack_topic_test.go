@@ -96,7 +96,7 @@ func arrives(t *testing.T, g *pkitest.Group, data []byte, topicA, topicB *overla
 	return false
 }
 
-// inventedTopics is how many topics an attacker invents; FACTS measured 88 MB of heap for them.
+// inventedTopics is how many topics an attacker invents; the library's defaults take 88 MB of heap for them.
 const inventedTopics = 200_000
 
 // A peer invents 200,000 topics. Even a member, who may speak on the topic, gets no memory for it.

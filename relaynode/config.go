@@ -104,7 +104,7 @@ type Limits struct {
 	Backlog backlog.Limits // backlog.DefaultLimits
 }
 
-// withDefaults returns l with its zero fields filled. Admission, Heads and their like are DESIGN.md's numbers; the rates
+// withDefaults returns l with its zero fields filled. Admission, Heads and their like were designed; the rates
 // are arbitrary within a factor of a few: far above what a member does, far below what hurts.
 func (l Limits) withDefaults() Limits {
 	fill(&l.Admission, 10*time.Second)

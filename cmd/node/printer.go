@@ -12,7 +12,7 @@ import (
 	"conclave/overlay/wire"
 )
 
-// printer shows events on stdout, as CLI.md says. An error means that stdout is gone.
+// printer shows events on stdout, where scripts read them. An error means that stdout is gone.
 type printer interface {
 	print(node.Event) error
 	who(node.Who) error

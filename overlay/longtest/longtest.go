@@ -1,7 +1,7 @@
 // Package longtest says whether the long form of the tests is wanted.
 //
-// Plain `go test ./...` is what a newcomer runs, beside other work and on a small machine: it has every test, the largest of
-// them in a short form, with fewer seeds, members or places. The long form has all of them:
+// Plain `go test ./...` is what a newcomer runs, beside other work and on a small machine. It runs the largest tests in a
+// short form, with fewer seeds, members or places, and leaves out those that have none. The long form has all of them:
 //
 //	CONCLAVE_LONG=1 go test -p 1 -timeout 30m ./...
 //
