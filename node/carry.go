@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"crypto/ed25519"
 
 	"conclave/node/courier"
@@ -21,7 +20,7 @@ func (e *engine) newCourier() *courier.Courier {
 		Identity: e.cfg.Identity, Rand: e.random, TopicName: e.n.topicName, Self: e.self,
 		Roster: func() *pki.Roster { return e.roster }, Members: e.n.roster.Load,
 		Step: e.step, Open: e.openEnvelope, Relays: e.relays, Presence: courierPresence{e}, Dialable: e.addAddresses,
-		Post: func(ctx context.Context, f func()) bool { return e.n.post(ctx, func(*engine) { f() }) },
+		Post: e.n.postFunc,
 		Passed: func(p courier.Passage) {
 			e.publish(ShareEvent{
 				At: e.at(), Epoch: p.Epoch, Of: p.Of, Peer: p.Peer, Way: p.Way, Received: p.Received, OK: p.OK, Bytes: p.Bytes,

@@ -58,7 +58,7 @@ func newEngine(n *Node) (*engine, error) {
 	e := &engine{n: n, cfg: n.cfg, self: n.self.Role, random: n.cfg.Rand, roster: n.cfg.Roster}
 	e.ledger = state.NewLedger(n.state, state.LedgerConfig{
 		QueueCommit: e.cfg.Timing.QueueCommit, WindowCommit: e.cfg.Timing.WindowCommit, Sessions: e.checkpoints, Failed: n.commitFailed,
-		Post: func(ctx context.Context, f func()) bool { return n.post(ctx, func(*engine) { f() }) },
+		Post: n.postFunc,
 	})
 	e.chats = newChats(e)
 	e.inbound = newInbound(e, loaded.Shown)

@@ -40,7 +40,7 @@ func (e *engine) newReach() *reach.Reach {
 	return reach.New(reach.Config{
 		Self: e.n.self, Roster: func() *pki.Roster { return e.roster }, InForce: e.n.roster.Load,
 		Relays: e.relays, Circuits: e.courier, Sink: reachSink{e},
-		Post:   func(ctx context.Context, f func()) bool { return e.n.post(ctx, func(*engine) { f() }) },
+		Post:   e.n.postFunc,
 		Timing: reach.Timing{PunchAfter: t.PunchAfter, PunchRetry: t.PunchRetry, PunchRetryMax: t.PunchRetryMax},
 		Log:    e.cfg.Log,
 	})

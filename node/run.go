@@ -172,5 +172,10 @@ func (n *Node) post(ctx context.Context, f func(*engine)) bool {
 	}
 }
 
+// postFunc is post for rooms, which do not know the engine.
+func (n *Node) postFunc(ctx context.Context, f func()) bool {
+	return n.post(ctx, func(*engine) { f() })
+}
+
 // identityKey returns the public half of an identity.
 func identityKey(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(ed25519.PublicKey) }

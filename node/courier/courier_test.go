@@ -13,17 +13,14 @@ import (
 
 	"conclave/node/keyagreement"
 	"conclave/overlay"
+	"conclave/overlay/overlaytest"
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/pki/pkitest"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 )
-
-// patience is a backstop, far above what any machine needs.
-const patience = time.Minute
 
 // world is all that a courier sees: relay nodes, a topic, who is there, and the key agreement. Its owner is the test's
 // goroutine, which calls turn.
@@ -71,7 +68,7 @@ func (w *world) turn() {
 	select {
 	case f := <-w.todo:
 		f()
-	case <-time.After(patience):
+	case <-time.After(overlaytest.Patience):
 		w.t.Fatal("nothing is to be done")
 	}
 }
@@ -97,39 +94,18 @@ func newWorld(t *testing.T, g *pkitest.Group, role wire.Role) *world {
 			}
 		},
 		Relays: w, Presence: w, Dialable: func(peer.ID) {}, Passed: func(p Passage) { w.passed = append(w.passed, p) },
-		Timing: Timing{CircuitAfter: time.Hour, CircuitLinger: time.Hour, ShareTimeout: patience}, Log: slog.New(slog.DiscardHandler),
+		Timing: Timing{CircuitAfter: time.Hour, CircuitLinger: time.Hour, ShareTimeout: overlaytest.Patience}, Log: slog.New(slog.DiscardHandler),
 	})
 	return w
-}
-
-func newHost(t *testing.T, key ed25519.PrivateKey) host.Host {
-	t.Helper()
-	h, err := overlay.NewHost(overlay.HostConfig{
-		Identity: key, Listen: []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")}, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.Close() })
-	return h
 }
 
 // begin gives a world a host, on which share streams are served.
 func (w *world) begin(h host.Host) {
 	w.Begin(w.t.Context(), h, w)
 	served := overlay.HandleStream(h, overlay.ShareProtocol, overlay.StreamLimits{
-		Service: "test", Memory: wire.TypeShareMessage.MaxBody(), Deadline: patience, Streams: 8,
+		Service: "test", Memory: wire.TypeShareMessage.MaxBody(), Deadline: overlaytest.Patience, Streams: 8,
 	}, w.Serve, slog.New(slog.DiscardHandler))
 	w.t.Cleanup(served.Close)
-}
-
-func connect(t *testing.T, from, to host.Host) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := overlay.Connect(ctx, from, peer.AddrInfo{ID: to.ID(), Addrs: to.Addrs()}); err != nil {
-		t.Fatal(err)
-	}
 }
 
 var parcel = keyagreement.Parcel{Epoch: wire.EpochID{1}, Of: "A", To: "B"}
@@ -151,7 +127,7 @@ func TestShareGoesBothWaysWhileThereIsNoCircuit(t *testing.T) {
 	t.Parallel()
 	g := pkitest.NewGroup(t, "A", "B")
 	a, b := newWorld(t, g, "A"), newWorld(t, g, "B")
-	ah, bh := newHost(t, g.Member("A").Identity), newHost(t, g.Member("B").Identity)
+	ah, bh := overlaytest.NewHost(t, g.Member("A").Identity), overlaytest.NewHost(t, g.Member("B").Identity)
 	a.begin(ah)
 	b.begin(bh)
 	a.ready, a.online["B"] = true, true
@@ -167,7 +143,7 @@ func TestShareGoesBothWaysWhileThereIsNoCircuit(t *testing.T) {
 		t.Errorf("without a connection: mailbox %v, circuit %v, begun already %v; want both, the mailbox first", mailed, carried, begun)
 	}
 	delete(a.circuits.open, bh.ID())
-	connect(t, ah, bh)
+	overlaytest.Connect(t, ah, bh)
 	if mailed, _, begun = hand(); mailed || !begun {
 		t.Errorf("with a connection: mailbox %v, circuit %v; want the circuit alone", mailed, begun)
 	}
@@ -189,11 +165,11 @@ func TestShareOverAStream(t *testing.T) {
 	t.Parallel()
 	g := pkitest.NewGroup(t, "A", "B")
 	a, b := newWorld(t, g, "A"), newWorld(t, g, "B")
-	ah, bh := newHost(t, g.Member("A").Identity), newHost(t, g.Member("B").Identity)
+	ah, bh := overlaytest.NewHost(t, g.Member("A").Identity), overlaytest.NewHost(t, g.Member("B").Identity)
 	b.cfg.Timing.ShareTimeout = time.Second // for what it never settles
 	a.begin(ah)
 	b.begin(bh)
-	connect(t, ah, bh)
+	overlaytest.Connect(t, ah, bh)
 	a.online["B"] = true
 	way := &circuit{}
 	a.circuits.open[bh.ID()] = way
@@ -226,10 +202,10 @@ func TestAttackOutsiderHandsOverShares(t *testing.T) {
 	t.Parallel()
 	g := pkitest.NewGroup(t, "A")
 	a := newWorld(t, g, "A")
-	ah, evil := newHost(t, g.Member("A").Identity), newHost(t, pkitest.NewIdentity(t))
+	ah, evil := overlaytest.NewHost(t, g.Member("A").Identity), overlaytest.NewHost(t, pkitest.NewIdentity(t))
 	a.begin(ah)
-	connect(t, evil, ah)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	overlaytest.Connect(t, evil, ah)
+	ctx, cancel := context.WithTimeout(t.Context(), overlaytest.Patience)
 	defer cancel()
 	s, err := overlay.OpenStream(ctx, evil, ah.ID(), overlay.ShareProtocol)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// maxBroadcasts bounds the control messages that wait for somebody to hear them. The oldest go first: the machine
+	// maxBroadcasts bounds the control messages that wait for somebody to hear them. The oldest go first: the key agreement
 	// repeats what matters.
 	maxBroadcasts = 512
 	// depositTimeout is how long the answer to a deposit is waited for.
@@ -151,7 +151,7 @@ func (c *Courier) remail(letters []letter) {
 	}
 }
 
-// Unwrap has an envelope opened; the machine gets the answer.
+// Unwrap has an envelope opened; the key agreement gets the answer.
 func (c *Courier) Unwrap(u keyagreement.Unwrap) {
 	queued := c.pool.add(func() {
 		answer := c.cfg.Open(u)
@@ -190,7 +190,7 @@ func (c *Courier) deposit() {
 	c.mail = nil
 }
 
-// undeliverable gives the waiting shares back to the machine, which wraps them again later, and keeps the control mail
+// undeliverable gives the waiting shares back to the key agreement, which wraps them again later, and keeps the control mail
 // for the next relay node.
 func (c *Courier) undeliverable() {
 	waiting := c.mail

@@ -9,18 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay"
+	"conclave/overlay/overlaytest"
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/pki/pkitest"
 
-	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 )
-
-// patience is a backstop, far above what any machine needs.
-const patience = time.Minute
 
 // world is all that a Reach sees, and what it tells. Its owner is the test's goroutine, which calls turn.
 type world struct {
@@ -52,18 +47,6 @@ func (w *world) tells(want ...string) {
 	w.told = nil
 }
 
-func newHost(t *testing.T, key ed25519.PrivateKey) host.Host {
-	t.Helper()
-	h, err := overlay.NewHost(overlay.HostConfig{
-		Identity: key, Listen: []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")}, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.Close() })
-	return h
-}
-
 // newWorld returns the Reach of A, running on a host of its own.
 func newWorld(t *testing.T, g *pkitest.Group) *world {
 	t.Helper()
@@ -84,7 +67,7 @@ func newWorld(t *testing.T, g *pkitest.Group) *world {
 		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	w.Begin(ctx, newHost(t, g.Member("A").Identity))
+	w.Begin(ctx, overlaytest.NewHost(t, g.Member("A").Identity))
 	ran := make(chan struct{})
 	go func() { defer close(ran); w.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ran; w.Wait() })
@@ -93,7 +76,7 @@ func newWorld(t *testing.T, g *pkitest.Group) *world {
 
 func (w *world) until(what string, done func() bool) {
 	w.t.Helper()
-	limit := time.After(patience)
+	limit := time.After(overlaytest.Patience)
 	for !done() {
 		select {
 		case f := <-w.todo:
@@ -153,17 +136,13 @@ func TestPathFollowsConnections(t *testing.T) {
 	t.Parallel()
 	g := pkitest.NewGroup(t, "A", "B")
 	w := newWorld(t, g)
-	b := newHost(t, g.Member("B").Identity)
+	b := overlaytest.NewHost(t, g.Member("B").Identity)
 	m, _ := g.Roster.Member("B")
 	w.Near([]peer.ID{b.ID()})
 	if got := w.Way(m); got != (Way{ViaRelay, reasonUntried}) {
 		t.Errorf("at first: %+v", got)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := overlay.Connect(ctx, b, peer.AddrInfo{ID: w.host.ID(), Addrs: w.host.Addrs()}); err != nil {
-		t.Fatal(err)
-	}
+	overlaytest.Connect(t, b, w.host)
 	w.until("the direct path", func() bool { return w.Way(m).Path != ViaRelay && w.tries[b.ID()] != nil && w.tries[b.ID()].there })
 	if err := b.Network().ClosePeer(w.host.ID()); err != nil {
 		t.Fatal(err)

@@ -11,34 +11,18 @@ import (
 
 	"conclave/overlay"
 	"conclave/overlay/batch"
+	"conclave/overlay/overlaytest"
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/pki/pkitest"
 
-	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 )
-
-// patience is a backstop, far above what any machine needs.
-const patience = time.Minute
-
-func newHost(t *testing.T, key ed25519.PrivateKey) host.Host {
-	t.Helper()
-	h, err := overlay.NewHost(overlay.HostConfig{
-		Identity: key, Listen: []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0")}, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.Close() })
-	return h
-}
 
 // serve serves a shelf as A, and returns where.
 func serve(t *testing.T, g *pkitest.Group, s *Shelf) peer.AddrInfo {
 	t.Helper()
-	h := newHost(t, g.Member("A").Identity)
+	h := overlaytest.NewHost(t, g.Member("A").Identity)
 	roster := g.Roster
 	server := NewServer(ServerConfig{
 		Shelf: s, Self: g.Member("A").Identity.Public().(ed25519.PublicKey), Roster: func() *pki.Roster { return roster },
@@ -62,8 +46,8 @@ func TestAttackOutsiderAsksAMember(t *testing.T) {
 		key  ed25519.PrivateKey
 		want bool
 	}{"outsider": {pkitest.NewIdentity(t), false}, "member": {g.Member("B").Identity, true}} {
-		h := newHost(t, who.key)
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		h := overlaytest.NewHost(t, who.key)
+		ctx, cancel := context.WithTimeout(t.Context(), overlaytest.Patience)
 		defer cancel()
 		if err := overlay.Connect(ctx, h, at); err != nil {
 			t.Fatal(err)
@@ -72,7 +56,7 @@ func TestAttackOutsiderAsksAMember(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = s.SetDeadline(time.Now().Add(patience))
+		_ = s.SetDeadline(time.Now().Add(overlaytest.Patience))
 		m, err := wire.ReadMessage(bufio.NewReader(s), wire.TypeHeads)
 		if told := err == nil && len(m.(*wire.Heads).Heads) > 0; told != who.want {
 			t.Errorf("the %s was told: %v (%v)", name, told, err)
@@ -102,7 +86,7 @@ func receive[T any](t *testing.T, what string, c <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(patience):
+	case <-time.After(overlaytest.Patience):
 		t.Fatalf("%s never came", what)
 	}
 	return v
@@ -119,8 +103,8 @@ func TestVisit(t *testing.T) {
 	put(t, shelf, first, true)
 	put(t, shelf, sealed(t, pkitest.NewIdentity(t), 1, 0, 0, 0), false)
 	at := serve(t, g, shelf)
-	h := newHost(t, g.Member("B").Identity)
-	h.Peerstore().AddAddrs(at.ID, at.Addrs, patience)
+	h := overlaytest.NewHost(t, g.Member("B").Identity)
+	h.Peerstore().AddAddrs(at.ID, at.Addrs, overlaytest.Patience)
 	sink := &listener{make(chan *Visit, 9), make(chan *Visit, 9), make(chan []wire.Head, 9), make(chan []wire.Batch, 9)}
 	roster := g.Roster
 	visitor := NewVisitor(VisitorConfig{

@@ -12,6 +12,7 @@ import (
 
 	"conclave/overlay"
 	"conclave/overlay/backoff"
+	"conclave/overlay/batch"
 	"conclave/overlay/wire"
 	"conclave/pki"
 
@@ -209,13 +210,7 @@ func (c *VisitorConfig) read(ctx context.Context, v *Visit, s network.Stream) er
 		case *wire.Heads:
 			c.Sink.Heads(ctx, v, m.Heads[:min(len(m.Heads), maxNearHeads)], m.Full)
 		case *wire.Fetched:
-			var batches []wire.Batch
-			for _, data := range m.Batches {
-				if b, ok := c.Verify(data); ok && b.Kind == wire.BatchFrames {
-					batches = append(batches, b)
-				}
-			}
-			c.Sink.Fetched(ctx, v, m.Seq, batches, m.More)
+			c.Sink.Fetched(ctx, v, m.Seq, batch.Frames(m.Batches, c.Verify), m.More)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"conclave/overlay"
 	"conclave/overlay/backoff"
+	"conclave/overlay/batch"
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
 
@@ -285,7 +286,7 @@ func (l *supervisor) read(ctx context.Context, conn *session.Conn) error {
 			}
 			continue
 		case *wire.Fetched:
-			in.Batches = l.verifiedFrames(m.Batches)
+			in.Batches = batch.Frames(m.Batches, l.cfg.Verify)
 		case *wire.Delivery:
 			in.Mails = l.parse(m.Mails)
 		case *wire.Refusal:
@@ -295,17 +296,6 @@ func (l *supervisor) read(ctx context.Context, conn *session.Conn) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// verifiedFrames returns the batches of frames that a member signed.
-func (l *supervisor) verifiedFrames(batches [][]byte) []wire.Batch {
-	var out []wire.Batch
-	for _, data := range batches {
-		if b, ok := l.cfg.Verify(data); ok && b.Kind == wire.BatchFrames {
-			out = append(out, b)
-		}
-	}
-	return out
 }
 
 // parse takes mails apart and verifies the control batches in them.

@@ -82,3 +82,14 @@ func Size(items ...int) int {
 	}
 	return size
 }
+
+// Frames returns the batches of frames among those that verify accepts, in their order. Whoever fetched them takes nothing else.
+func Frames(list [][]byte, verify func(data []byte) (wire.Batch, bool)) []wire.Batch {
+	var out []wire.Batch
+	for _, data := range list {
+		if b, ok := verify(data); ok && b.Kind == wire.BatchFrames {
+			out = append(out, b)
+		}
+	}
+	return out
+}

@@ -281,3 +281,16 @@ func BenchmarkBatch(b *testing.B) {
 }
 
 var testKey1 = testKey(1)
+
+// TestFrames takes of what was fetched only batches of frames that verify.
+func TestFrames(t *testing.T) {
+	t.Parallel()
+	kinds := map[string]wire.BatchKind{"a": wire.BatchFrames, "b": wire.BatchControl, "d": wire.BatchFrames}
+	got := Frames([][]byte{[]byte("a"), []byte("b"), []byte("c"), []byte("d")}, func(data []byte) (wire.Batch, bool) {
+		kind, ok := kinds[string(data)]
+		return wire.Batch{Kind: kind, Items: [][]byte{data}}, ok
+	})
+	if len(got) != 2 || string(got[0].Items[0]) != "a" || string(got[1].Items[0]) != "d" {
+		t.Errorf("took %v", got)
+	}
+}

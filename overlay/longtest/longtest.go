@@ -17,11 +17,3 @@ const Variable = "CONCLAVE_LONG"
 
 // Wanted reports whether the long form is wanted.
 func Wanted() bool { return os.Getenv(Variable) != "" }
-
-// Pick returns the number for the long form, or for the short one.
-func Pick(long, short int) int {
-	if Wanted() {
-		return long
-	}
-	return short
-}
