@@ -189,7 +189,8 @@ func (tab *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Open opens a window by its address.
+// Open opens a window by its address. What serves it already may go before the page does when the test ends: the requests
+// that fail then are no problem.
 func (tab *Tab) Open(address string) {
 	tab.t.Helper()
 	u, err := url.Parse(address)
@@ -200,6 +201,7 @@ func (tab *Tab) Open(address string) {
 	tab.home = u.Scheme + "://" + u.Host
 	tab.mu.Unlock()
 	tab.Do(chromedp.Navigate(address))
+	tab.t.Cleanup(func() { tab.Down(true) }) // runs before the cleanup of whatever serves the page
 }
 
 // Eval evaluates an expression in the page.

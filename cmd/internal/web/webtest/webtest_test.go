@@ -26,3 +26,18 @@ func TestCorpusBites(t *testing.T) {
 		})
 	}
 }
+
+// A page asks on while its test ends: whatever serves it is gone before the page.
+func TestServerGoesFirst(t *testing.T) {
+	tab := NewTab(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!doctype html><link rel=icon href='data:,'><script>function ask() {"+
+			"fetch('/state').then(() => setTimeout(ask, 1), () => { window.gone = true })} ask()</script>")
+	}))
+	t.Cleanup(func() {
+		server.Close()
+		tab.Until("window.gone")
+	})
+	tab.Open(server.URL + "/")
+}
