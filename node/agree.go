@@ -40,7 +40,7 @@ func (e *engine) remember(outs []keyagreement.Output) (durable bool, rest []keya
 			durable = true
 			continue
 		case keyagreement.Completed:
-			e.chats.complete(o.Session)
+			e.sessions.complete(o.Session)
 			durable = true
 		case keyagreement.Forget:
 			e.ledger.Change().Forget(o.Transcript)
@@ -62,13 +62,13 @@ func (e *engine) perform(outs []keyagreement.Output) {
 		case keyagreement.Unwrap:
 			e.courier.Unwrap(o)
 		case keyagreement.Completed:
-			e.chats.live(o.Session.Transcript)
+			e.sessions.live(o.Session.Transcript)
 		case keyagreement.Use:
-			e.chats.use(o.Transcript)
+			e.sessions.use(o.Transcript)
 		case keyagreement.Hold:
-			e.chats.hold()
+			e.sessions.hold()
 		case keyagreement.Forget:
-			e.chats.forget(o.Transcript)
+			e.sessions.forget(o.Transcript)
 		default:
 			e.tell(o)
 		}
@@ -79,7 +79,7 @@ func (e *engine) perform(outs []keyagreement.Output) {
 func (e *engine) tell(o keyagreement.Output) {
 	switch o := o.(type) {
 	case keyagreement.Confirmed:
-		e.chats.confirmed(o)
+		e.sessions.confirmed(o)
 	case keyagreement.Evidence:
 		e.cfg.Log.Warn("a member signed two announcements for one epoch", "role", o.Role)
 		e.publish(Evidence{e.at(), o.Role})
@@ -90,7 +90,7 @@ func (e *engine) tell(o keyagreement.Output) {
 		e.relays.Offer(&wire.RosterUpdate{Envelope: e.roster.Envelope})
 		e.offerRoster(o.To)
 	case keyagreement.ToldBehind:
-		if c := e.chats.all[o.Transcript]; c == nil || c.frames.Start() < o.Start {
+		if c := e.sessions.all[o.Transcript]; c == nil || c.frames.Start() < o.Start {
 			e.step(keyagreement.StartBehind{Transcript: o.Transcript})
 		}
 	case keyagreement.Settled:

@@ -14,7 +14,7 @@ func TestLANLateMemberReadsWhatWasSaid(t *testing.T) {
 	w := newLAN(t, "A", "B", "C")
 	a, b := w.join("A"), w.join("B")
 	agree(t, []wire.Role{"A", "B"}, a, b)
-	said := numbered("said", 3*maxFlying)
+	said := numbered("said", 200)
 	for _, text := range said {
 		a.send(text)
 	}
@@ -35,7 +35,7 @@ func TestLANMissedBatchesAreFetched(t *testing.T) {
 	cfg := w.config("B")
 	var armed atomic.Bool
 	var n atomic.Int64
-	cfg.faults.dropTopic = func() bool { return armed.Load() && n.Add(1)%3 != 0 }
+	dropping(&cfg, func() bool { return armed.Load() && n.Add(1)%3 != 0 })
 	b := w.joinWith(cfg, "B")
 	agree(t, []wire.Role{"A", "B"}, a, b)
 	armed.Store(true)
@@ -79,7 +79,7 @@ func TestLANThenRelayNode(t *testing.T) {
 	w := newLAN(t, "A", "B", "C")
 	a, b := w.join("A"), w.join("B")
 	key := agree(t, []wire.Role{"A", "B"}, a, b)
-	said := numbered("on the LAN", 2*maxFlying)
+	said := numbered("on the LAN", 2*64)
 	for _, text := range said {
 		a.send(text)
 	}

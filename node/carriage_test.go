@@ -18,7 +18,7 @@ func TestDeafTopic(t *testing.T) {
 	var deaf atomic.Bool
 	w.tune = func(cfg *Config) { cfg.Timing.DoubtAfter = 300 * time.Millisecond }
 	cfg := w.config("A")
-	cfg.faults.dropTopic = deaf.Load
+	dropping(&cfg, deaf.Load)
 	a, b := w.joinWith(cfg, "A"), w.join("B")
 	agree(t, []wire.Role{"A", "B"}, a, b)
 	b.send("before")
@@ -42,24 +42,4 @@ func TestDeafTopic(t *testing.T) {
 	a.linkBack()
 	b.send("after")
 	a.reads("B", append(said, "after")...)
-}
-
-// TestStreak wants several in a row over some time.
-func TestStreak(t *testing.T) {
-	var s streak
-	now := time.Now()
-	for i := range 10 {
-		if s.miss(now.Add(time.Duration(i)*time.Second), 10*time.Second) {
-			t.Fatalf("doubted after %d s", i)
-		}
-	}
-	if !s.miss(now.Add(10*time.Second), 10*time.Second) {
-		t.Error("never doubted")
-	}
-	s = streak{}
-	for i := range doubts {
-		if got := s.miss(now, 0); got != (i == doubts-1) {
-			t.Errorf("after %d misses: doubted is %v", i+1, got)
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -11,9 +12,10 @@ import (
 	"net"
 	"time"
 
-	"conclave/node/keyagreement"
+	"conclave/overlay"
 	"conclave/pki"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -58,18 +60,13 @@ type Config struct {
 	// Timing is the set of waiting times. Zero fields take their defaults.
 	Timing Timing
 
-	// faults are switched on by tests only.
-	faults faults
+	network network // overlay's; tests put one of their own around it
 }
 
-// faults break things on purpose.
-type faults struct {
-	dropTopic  func() bool                // drop a batch that came over the topic
-	dropFrames func() bool                // the same, only of frames
-	dropHeads  bool                       // drop what is said of backlogs
-	unwrap     func(keyagreement.Unwrap)  // called before a share is opened
-	session    func(keyagreement.Session) // hand out the keys of every session
-	reachable  func(ma.Multiaddr) bool    // for hole punching; nil: public addresses
+// network makes the parts of a member that reach others.
+type network struct {
+	host  func(overlay.HostConfig) (host.Host, error)
+	topic func(context.Context, host.Host, overlay.TopicConfig) (*overlay.TopicHandle, error)
 }
 
 // Timing is how long the parts of a member wait. Every zero field takes the default beside it.
@@ -164,6 +161,12 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
+	}
+	if c.network.host == nil {
+		c.network.host = overlay.NewHost
+	}
+	if c.network.topic == nil {
+		c.network.topic = overlay.JoinTopic
 	}
 	c.Timing = c.Timing.withDefaults()
 	for _, f := range c.Timing.fields() {

@@ -2,18 +2,14 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"conclave/node/frame"
-	"conclave/node/keyagreement"
-	"conclave/overlay/batch"
+	"conclave/node/feed"
 	"conclave/overlay/durable"
 	"conclave/overlay/wire"
 	"conclave/pki/authority"
@@ -58,13 +54,13 @@ func TestRandomDrops(t *testing.T) {
 	var on atomic.Bool
 	var dropped atomic.Int64
 	w.tune = func(c *Config) {
-		c.faults.dropTopic = func() bool {
+		dropping(c, func() bool {
 			if !on.Load() || mathrand.IntN(3) != 0 {
 				return false
 			}
 			dropped.Add(1)
 			return true
-		}
+		})
 	}
 	people := map[string]*person{"A": w.join("A"), "B": w.join("B"), "C": w.join("C")}
 	agree(t, abc, people["A"], people["B"], people["C"])
@@ -103,7 +99,7 @@ func TestDeafMember(t *testing.T) {
 	a, c := w.join("A"), w.join("C")
 	var on atomic.Bool
 	cfg := w.config("B")
-	cfg.faults.dropTopic = on.Load
+	dropping(&cfg, on.Load)
 	b := w.joinWith(cfg, "B")
 	agree(t, abc, a, b, c)
 	on.Store(true)
@@ -131,90 +127,6 @@ func TestQueuedBeforeTheKey(t *testing.T) {
 	a.state(id, Relayed)
 }
 
-// TestForgedFrame has C, who knows the session's keys, publish a frame as A. Nobody shows it, and A's own frame with
-// the same number is shown.
-func TestForgedFrame(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "A", "B", "C")
-	a, b := w.join("A"), w.join("B")
-	c, sessions := w.joinRevealing("C")
-	agree(t, abc, a, b, c)
-	var s keyagreement.Session
-	for len(s.Contributors) != 3 {
-		s = <-sessions
-	}
-	forged := sealAs(t, w, s, "A", 6, "I am A, believe me")
-	publish(t, w, c, "C", forged)
-	c.send("after the forgery") // on the same path, so B has seen the forged batch before
-	b.reads("C", "after the forgery")
-	a.send("the real A")
-	b.reads("A", "the real A")
-
-	// The control: what C seals as itself, by the same means and with the same keys, is shown. (Its number is one that
-	// C's own node has not used.)
-	other := sealAs(t, w, s, "C", 6, "as myself")
-	publish(t, w, c, "C", other)
-	b.readsLast("C", "as myself")
-}
-
-// joinRevealing starts a member and hands out the keys of its sessions.
-func (w *world) joinRevealing(role string) (*person, <-chan keyagreement.Session) {
-	w.t.Helper()
-	sessions := make(chan keyagreement.Session, 8)
-	cfg := w.config(role)
-	cfg.faults.session = func(s keyagreement.Session) { sessions <- s }
-	return w.joinWith(cfg, role), sessions
-}
-
-// sealAs seals a text with the keys of a session as if by one of its members, first thing in one of that member's starts.
-func sealAs(t *testing.T, w *world, s keyagreement.Session, role wire.Role, start int, text string) []byte {
-	t.Helper()
-	cfg := frame.Config{Group: w.group.Group.ID, Transcript: s.Transcript}
-	for i, m := range s.Members {
-		cfg.Members = append(cfg.Members, frame.Member{Role: m.Role, Identity: m.Identity[:]})
-		if m.Role == role {
-			cfg.Self = i
-		}
-	}
-	prk, err := frame.NewPRK(s.PRK.Bytes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.PRK = prk
-	f, err := frame.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range start {
-		if f, err = frame.Restore(f.Checkpoint().Bytes(), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f.Committed(f.Checkpoint())
-	var id wire.MessageID
-	if _, err := rand.Read(id[:]); err != nil {
-		t.Fatal(err)
-	}
-	sealed, err := f.Seal(nil, frame.TextContent(id, time.Now(), text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sealed
-}
-
-// publish signs a batch as a member and publishes it on the topic through that member's node.
-func publish(t *testing.T, w *world, p *person, signer string, frames ...[]byte) {
-	t.Helper()
-	n := p.run.node
-	data, err := batch.Sign(w.group.Member(signer).Identity, n.topicName, wire.BatchFrames, frames)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := n.topic.Publish(t.Context(), data); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestSlowScreen has a screen that reads nothing for a while: nothing is lost, everything comes later.
 func TestSlowScreen(t *testing.T) {
 	t.Parallel()
@@ -223,7 +135,7 @@ func TestSlowScreen(t *testing.T) {
 	agree(t, []wire.Role{"A", "B"}, a, b)
 	slow := b.run.node.Subscribe()
 	defer slow.Close()
-	want := numbered("line", 2*pauseEvents)
+	want := numbered("line", 2*feed.PauseEvents)
 	a.sendAll(want)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -19,9 +19,17 @@ import (
 
 // punching has members take loopback for the world, so that they reach each other directly in a test.
 func punching(c *Config) {
-	c.faults.reachable = manet.IsIPLoopback
+	reachable(c, manet.IsIPLoopback)
 	c.Timing.PunchAfter, c.Timing.PunchRetry = 20*time.Millisecond, 200*time.Millisecond
 	c.Listen = []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0"), ma.StringCast("/ip4/127.0.0.1/udp/0/quic-v1")}
+}
+
+// reachable has a member take for public addresses which ones it says.
+func reachable(c *Config, which func(ma.Multiaddr) bool) {
+	c.network.host = func(cfg overlay.HostConfig) (host.Host, error) {
+		cfg.Reachable = which
+		return overlay.NewHost(cfg)
+	}
 }
 
 // path waits until a member is reached by a path, as the last event about it says.
@@ -112,7 +120,7 @@ func TestUnseenMember(t *testing.T) {
 	w := newWorld(t, "A", "B")
 	w.tune = func(c *Config) {
 		punching(c)
-		c.faults.reachable = func(ma.Multiaddr) bool { return false }
+		reachable(c, func(ma.Multiaddr) bool { return false })
 	}
 	a, b := w.join("A"), w.join("B")
 	agree(t, []wire.Role{"A", "B"}, a, b)

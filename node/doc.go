@@ -10,18 +10,18 @@
 //
 // # How it is built
 //
-// One goroutine, the engine, owns everything that decides: the key agreement's step machine, the frame sessions, the
-// outbox and the ordering buffers. All other goroutines only feed it, through one bounded queue, or are fed by it:
+// One goroutine, the engine, owns everything that decides: the step machines of the key agreement and of the delivery of
+// messages. All other goroutines only feed it, through one bounded queue, or are fed by it:
 //
 //	topic receiver ─┐                                  ┌─► state: one transaction at a time in state.db
 //	uplink         ─┤                                  ├─► courier: RSA workers, share streams, mailbox
-//	share streams  ─┼─► engine: step, open, order, ────┼─► uplink: requests to relay nodes
-//	reach, shelf   ─┤   seal, sign, dispatch           ├─► topic
+//	share streams  ─┼─► engine: steps both machines, ──┼─► uplink: requests to relay nodes
+//	reach, shelf   ─┤   performs what they say         ├─► topic
 //	Send, Rekey    ─┘                                  └─► subscriptions
 //
-// What does I/O, or decides apart from messages, is a room of its own below node, and is told of the others by node alone:
-// see their pages. Of the rest chats.go knows the sessions in use, inbound.go, lane.go and fetch.go what arrives, outbox.go
-// and acks.go what leaves; relays.go, carry.go, here.go, near.go and verify.go join the rooms to the engine.
+// All else is rooms of its own below node, each of which is told of the others by node alone: see their pages. Here are the
+// engine's loop (engine.go) and what joins the rooms to it: messages.go and sessions.go the delivery of messages, agree.go and
+// carry.go the key agreement, relays.go, near.go and here.go those who can be reached, group.go the roster.
 //
 // # Guarantees
 //

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"conclave/node/courier"
-	"conclave/node/frame"
+	"conclave/node/delivery"
 	"conclave/node/keyagreement"
 	"conclave/node/reach"
 	"conclave/node/shelf"
@@ -35,18 +35,20 @@ type engine struct {
 	machine *keyagreement.Machine
 	roster  *pki.Roster           // as the machine knows it
 	first   []keyagreement.Output // of the machine's making; performed when loop begins
+	saved   []delivery.Message    // of the state file; sent when loop begins
 
-	ledger  *state.Ledger
-	chats   chats
-	inbound inbound
-	outbox  outbox
-	courier *courier.Courier
-	keep    *shelf.Keeper            // nil: nothing is kept for others
-	near    map[peer.ID]*shelf.Visit // members that can be asked without a relay node
-	relays  *uplink.Table
-	reach   *reach.Reach
-	codes   *verify.Book
-	carried carriage
+	ledger    *state.Ledger
+	sessions  sessions
+	delivery  *delivery.Machine
+	paused    bool           // a subscription is full: no more messages are opened until it was read
+	flushes   map[int]func() // waits for a delivery.Flushed with that reference
+	lastFlush int
+	courier   *courier.Courier
+	keep      *shelf.Keeper            // nil: nothing is kept for others
+	near      map[peer.ID]*shelf.Visit // members that can be asked without a relay node
+	relays    *uplink.Table
+	reach     *reach.Reach
+	codes     *verify.Book
 }
 
 // newEngine makes the engine from what the state file holds.
@@ -55,28 +57,24 @@ func newEngine(n *Node) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{n: n, cfg: n.cfg, self: n.self.Role, random: n.cfg.Rand, roster: n.cfg.Roster}
+	e := &engine{flushes: make(map[int]func()), n: n, cfg: n.cfg, self: n.self.Role, random: n.cfg.Rand, roster: n.cfg.Roster}
+	e.sessions = newSessions(e)
 	e.ledger = state.NewLedger(n.state, state.LedgerConfig{
-		QueueCommit: e.cfg.Timing.QueueCommit, WindowCommit: e.cfg.Timing.WindowCommit, Sessions: e.checkpoints, Failed: n.commitFailed,
+		QueueCommit: e.cfg.Timing.QueueCommit, WindowCommit: e.cfg.Timing.WindowCommit, Sessions: e.sessions.checkpoints, Failed: n.commitFailed,
 		Post: n.postFunc,
 	})
-	e.chats = newChats(e)
-	e.inbound = newInbound(e, loaded.Shown)
-	e.outbox = newOutbox(e, loaded)
-	n.uplink = n.newUplink(uplink.Routes(loaded.Marks))
+	n.uplink = newUplink(n, uplink.Routes(loaded.Marks))
 	e.relays = uplink.NewTable(n.uplink.Addresses)
-	e.courier = e.newCourier()
-	e.reach = e.newReach()
+	e.delivery = e.newDelivery(loaded)
+	e.saved = messages(loaded.Outbox)
+	e.courier = newCourier(e)
+	e.reach = newReach(e)
 	e.near = make(map[peer.ID]*shelf.Visit)
-	e.keep = e.newKeeper(loaded.Shelf)
-	e.carried = carriage{e: e}
+	e.keep = newKeeper(e, loaded.Shelf)
 	e.codes = verify.New(n.cfg.Group, n.self.Certificate, loaded.Marks)
-	n.in.restore(e.self, loaded.Shown, loaded.Outbox)
-	if err := e.chats.restore(loaded.Sessions); err != nil {
+	n.in.Restore(e.self, loaded.Shown, loaded.Outbox)
+	if err := e.sessions.restore(loaded.Sessions); err != nil {
 		return nil, err
-	}
-	if newest := e.chats.newest(); newest != nil {
-		e.outbox.last = after(newest)
 	}
 	if err := e.begin(loaded); err != nil {
 		return nil, err
@@ -98,7 +96,7 @@ func (e *engine) begin(loaded *state.Loaded) error {
 		return fmt.Errorf("beginning the key agreement: %w", err)
 	}
 	e.machine = machine
-	e.chats.recall(machine.Inspect())
+	e.sessions.recall(machine.Inspect())
 	_, e.first = e.remember(outs)
 	return e.ledger.Begin()
 }
@@ -106,7 +104,8 @@ func (e *engine) begin(loaded *state.Loaded) error {
 // loop works until ctx ends.
 func (e *engine) loop(ctx context.Context) {
 	e.ctx = ctx
-	e.outbox.announce()
+	e.deliver(delivery.Say{Messages: e.saved, OnDisk: true})
+	e.saved = nil
 	e.lookAtCodes()
 	e.perform(e.first)
 	e.first = nil
@@ -120,9 +119,9 @@ func (e *engine) loop(ctx context.Context) {
 		case do := <-e.n.todo:
 			do(e)
 			e.drain()
-		case <-e.n.in.wake:
-		case <-e.n.hub.resume:
-			e.inbound.resume()
+		case <-e.n.in.Wake():
+		case <-e.n.hub.Resume():
+			e.paused = e.n.hub.Paused()
 		case <-timer.C:
 			e.tick()
 		}
@@ -143,8 +142,7 @@ func (e *engine) drain() {
 
 // settle does what a turn gathered: what has become due is sent, asked for, or committed.
 func (e *engine) settle() {
-	e.inbound.settle()
-	e.outbox.settle()
+	e.settleMessages()
 	e.courier.Settle()
 	e.keep.Settle()
 	e.ledger.Settle()
@@ -155,8 +153,6 @@ func (e *engine) tick() {
 	if at, ok := e.machine.Deadline(); ok && !at.After(e.cfg.Now()) {
 		e.step(keyagreement.Tick{})
 	}
-	e.inbound.tick()
-	e.outbox.tick()
 	e.courier.Tick()
 	e.reach.Tick()
 }
@@ -168,7 +164,7 @@ func (e *engine) wait() time.Duration {
 		wait = min(wait, at.Sub(e.cfg.Now()))
 	}
 	for _, due := range []time.Time{
-		e.ledger.Deadline(), e.inbound.deadline(), e.outbox.deadline(), e.courier.Deadline(), e.keep.Deadline(), e.reach.Deadline(),
+		e.ledger.Deadline(), e.delivery.Deadline(), e.courier.Deadline(), e.keep.Deadline(), e.reach.Deadline(),
 	} {
 		if !due.IsZero() {
 			wait = min(wait, due.Sub(now))
@@ -179,42 +175,11 @@ func (e *engine) wait() time.Duration {
 
 func (e *engine) at() At { return At{e.cfg.Now()} }
 
-func (e *engine) publish(ev Event) { e.n.hub.publish(ev) }
+func (e *engine) publish(ev Event) { e.n.hub.Publish(ev) }
 
 func (e *engine) note(format string, args ...any) {
 	e.publish(Note{e.at(), fmt.Sprintf(format, args...)})
 }
 
-// checkpoints adds the states of all frame sessions that changed to what is committed next.
-func (e *engine) checkpoints(buffer func() []byte, add func(wire.Transcript, []byte, func())) {
-	for _, c := range e.chats.all {
-		if c.frames.Dirty() {
-			point := c.frames.CheckpointIn(buffer())
-			add(c.about.Transcript, point.Bytes(), func() { c.frames.Committed(point) })
-		}
-	}
-}
-
-// commitFailed tells a person that nothing can be written.
-func (n *Node) commitFailed(err error) {
-	n.cfg.Log.Error("the state cannot be written; nothing new is sent until it can", "err", err)
-	n.hub.publish(Problem{At: At{n.cfg.Now()}, Text: fmt.Sprintf("the state cannot be written: %v", err), Hint: "make room on the disk"})
-}
-
 // rekey asks for a new epoch.
 func (e *engine) rekey() { e.step(keyagreement.Rekey{}) }
-
-// messageID draws the ID of a content that is not a message of a person.
-func (e *engine) messageID() (id wire.MessageID, err error) {
-	if _, err = io.ReadFull(e.random, id[:]); err != nil {
-		err = fmt.Errorf("drawing an ID: %w", err)
-	}
-	return id, err
-}
-
-// dirty says that a frame session changed: its window is to be on disk soon.
-func (e *engine) dirty(s *frame.Session) {
-	if s.Dirty() {
-		e.ledger.Soon()
-	}
-}

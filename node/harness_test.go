@@ -13,11 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"conclave/overlay"
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/pki/pkitest"
 	"conclave/relaynode"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -163,6 +165,15 @@ func (w *world) config(role string) Config {
 		w.tune(&cfg)
 	}
 	return cfg
+}
+
+// dropping has a member lose batches on their way over the topic: those for which drop reports true.
+func dropping(cfg *Config, drop func() bool) {
+	cfg.network.topic = func(ctx context.Context, h host.Host, topic overlay.TopicConfig) (*overlay.TopicHandle, error) {
+		deliver := topic.Deliver
+		topic.Deliver = func(m overlay.Message) bool { return drop() || deliver(m) }
+		return overlay.JoinTopic(ctx, h, topic)
+	}
 }
 
 // person is a member that runs, and what its screen has seen.

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"net"
 
 	"conclave/node/keyagreement"
@@ -22,9 +21,9 @@ type LAN struct {
 }
 
 // listenAddrs returns where the member accepts connections: without a port of its own nobody could reach it directly.
-func (n *Node) listenAddrs() []ma.Multiaddr {
-	if n.cfg.DialOnly || len(n.cfg.Listen) > 0 || n.cfg.ListenUDP != nil {
-		return n.cfg.Listen
+func listenAddrs(cfg Config) []ma.Multiaddr {
+	if cfg.DialOnly || len(cfg.Listen) > 0 || cfg.ListenUDP != nil {
+		return cfg.Listen
 	}
 	list := []ma.Multiaddr{ma.StringCast("/ip4/0.0.0.0/tcp/0"), ma.StringCast("/ip4/0.0.0.0/udp/0/quic-v1")}
 	if probe, err := net.Listen("tcp6", "[::]:0"); err == nil { // this machine has IPv6
@@ -35,7 +34,7 @@ func (n *Node) listenAddrs() []ma.Multiaddr {
 }
 
 // newReach returns what knows who is here and how each is reached.
-func (e *engine) newReach() *reach.Reach {
+func newReach(e *engine) *reach.Reach {
 	t := e.cfg.Timing
 	return reach.New(reach.Config{
 		Self: e.n.self, Roster: func() *pki.Roster { return e.roster }, InForce: e.n.roster.Load,
@@ -61,19 +60,4 @@ func (s reachSink) Present(role wire.Role, online bool) {
 // Path implements reach.Sink.
 func (s reachSink) Path(role wire.Role, online bool, way reach.Way) {
 	s.e.publish(Peer{At: s.e.at(), Role: role, Online: online, Path: way.Path, Reason: way.Reason})
-}
-
-// meet looks for the others on the local network until ctx ends.
-func (n *Node) meet(ctx context.Context) {
-	err := reach.Meet(ctx, reach.MeetConfig{
-		Group: n.cfg.Group.ID, Self: n.self.Peer, Host: n.host, InForce: n.roster.Load, Interfaces: n.cfg.LAN.Interfaces,
-		Relay: n.uplink.Learn, Log: n.cfg.Log, Defences: n.cfg.LAN.defences,
-	})
-	if err != nil {
-		n.cfg.Log.Warn("members on the local network cannot be found", "err", err)
-		n.hub.publish(Problem{
-			At: At{n.cfg.Now()}, Text: "members on the local network cannot be found: " + err.Error(),
-			Hint: "does another program keep UDP port 5353 to itself?",
-		})
-	}
 }

@@ -2,14 +2,13 @@ package node
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"conclave/node/delivery"
 	"conclave/node/keyagreement"
+	"conclave/node/papers"
 	"conclave/node/uplink"
 	"conclave/overlay"
 	"conclave/overlay/wire"
@@ -44,25 +43,10 @@ type Inspection struct {
 }
 
 // CertificateView is a certificate and what checking it found.
-type CertificateView struct {
-	Kind        string // "authority", "member" or "relay node"
-	Role        wire.Role
-	Subject     string
-	Peer        peer.ID // empty for the authority
-	Fingerprint string  // SHA-256 of the certificate, in hex
-	Key         string  // its kind and size
-	NotBefore   time.Time
-	NotAfter    time.Time
-	Self        bool
-	Checks      []Check
-}
+type CertificateView = papers.View
 
 // Check is one rule that a certificate was checked against.
-type Check struct {
-	Rule string
-	OK   bool
-	Why  string // why not
-}
+type Check = papers.Check
 
 // Connection is one libp2p connection.
 type Connection struct {
@@ -89,11 +73,7 @@ type LinkView struct {
 }
 
 // OutboxView is what is on its way.
-type OutboxView struct {
-	Waiting     int // for a key, or for their turn
-	Flying      int // batches that no relay node has acknowledged
-	FlyingBytes int
-}
+type OutboxView = delivery.Counts
 
 // Inspect returns how things stand in detail.
 func (n *Node) Inspect(ctx context.Context) (Inspection, error) {
@@ -103,10 +83,10 @@ func (n *Node) Inspect(ctx context.Context) (Inspection, error) {
 		in = Inspection{
 			At: e.at(), Who: e.who(), Peer: n.self.Peer, GroupID: e.cfg.Group.ID, Topic: n.topicName, RosterHash: e.roster.Hash,
 			RosterIssued: e.roster.Issued, Links: e.linkViews(), Epochs: e.machine.Inspect(),
-			Outbox: OutboxView{Waiting: len(e.outbox.queue), Flying: len(e.outbox.flying), FlyingBytes: e.outbox.flyingBytes},
+			Outbox: e.delivery.Counts(),
 		}
-		if e.chats.using != nil {
-			in.Using = e.chats.using.about.Transcript
+		if e.sessions.using != nil {
+			in.Using = e.sessions.using.about.Transcript
 		}
 		roster = e.roster
 	})
@@ -115,7 +95,7 @@ func (n *Node) Inspect(ctx context.Context) (Inspection, error) {
 	}
 	in.Connections = n.connections(roster)
 	in.TopicPeers, in.TopicDrops = n.topic.Peers(), n.topic.Drops()
-	in.Certificates = certificates(n.cfg.Group, roster, n.self.Peer, in.Time)
+	in.Certificates = papers.Look(n.cfg.Group, roster, n.self.Peer, in.Time)
 	return in, nil
 }
 
@@ -124,7 +104,7 @@ func (n *Node) Role() wire.Role { return n.self.Role }
 
 // Retry gives everything that no relay node has acknowledged to the relay node now, without waiting for its time.
 func (n *Node) Retry(ctx context.Context) error {
-	return n.call(ctx, func(e *engine) { e.outbox.hurry() })
+	return n.call(ctx, func(e *engine) { e.deliver(delivery.Hurry{}) })
 }
 
 // connections returns the open connections, relay nodes' first.
@@ -150,61 +130,4 @@ func (n *Node) connections(roster *pki.Roster) []Connection {
 		return strings.Compare(string(a.Role)+string(a.Peer)+a.Detail, string(b.Role)+string(b.Peer)+b.Detail)
 	})
 	return list
-}
-
-// certificates shows every certificate of the roster and checks each again.
-func certificates(g *pki.Group, r *pki.Roster, self peer.ID, now time.Time) []CertificateView {
-	views := []CertificateView{{
-		Kind: "authority", Subject: g.CA.Subject.String(), Fingerprint: fingerprint(g.CA.Raw), Key: "Ed25519",
-		NotBefore: g.CA.NotBefore, NotAfter: g.CA.NotAfter, Checks: []Check{
-			{Rule: "is the trust anchor this member was given", OK: true},
-			{Rule: "is within its dates", OK: !now.Before(g.CA.NotBefore) && !now.After(g.CA.NotAfter)},
-		},
-	}}
-	var others []CertificateView
-	for _, m := range r.Members {
-		v := certificate(g, r, m.Certificate, now)
-		if m.Peer == self {
-			v.Self = true
-			views = append(views, v)
-			continue
-		}
-		others = append(others, v)
-	}
-	views = append(views, others...)
-	for _, relay := range r.Relays {
-		views = append(views, certificate(g, r, relay.Certificate, now))
-	}
-	return views
-}
-
-func certificate(g *pki.Group, r *pki.Roster, c *pki.Certificate, now time.Time) CertificateView {
-	v := CertificateView{
-		Kind: c.Kind.String(), Role: c.Role, Subject: "CN=" + string(c.Role), Peer: c.Peer, Fingerprint: fingerprint(c.DER),
-		Key: "Ed25519", NotBefore: c.NotBefore, NotAfter: c.NotAfter,
-	}
-	if c.RSA != nil {
-		v.Key = fmt.Sprintf("RSA-%d, decrypts only", c.RSA.N.BitLen())
-	}
-	checked, err := pki.VerifyCertificateUndated(g, c.DER)
-	v.Checks = append(v.Checks, check("is signed by the group's authority and exactly in the profile", err))
-	if err == nil {
-		v.Checks = append(v.Checks, check("names this peer ID and no other", checked.VerifyPeer(c.Peer)))
-	}
-	v.Checks = append(v.Checks, check("is within its dates", c.ValidAt(now)))
-	_, err = r.Verify(g, c.DER, c.Peer, now)
-	v.Checks = append(v.Checks, check(fmt.Sprintf("is the one in roster version %d", r.Version), err))
-	return v
-}
-
-func check(rule string, err error) Check {
-	if err != nil {
-		return Check{Rule: rule, Why: err.Error()}
-	}
-	return Check{Rule: rule, OK: true}
-}
-
-func fingerprint(der []byte) string {
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:])
 }

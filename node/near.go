@@ -2,10 +2,9 @@ package node
 
 import (
 	"context"
-	"slices"
-	"strings"
-	"time"
 
+	"conclave/node/delivery"
+	"conclave/node/reach"
 	"conclave/node/shelf"
 	"conclave/node/state"
 	"conclave/overlay/wire"
@@ -13,17 +12,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// maxNearAsked is how many members are asked for what a lane misses before it waits. Arbitrary.
-const maxNearAsked = 4
-
-// source is somebody who can be asked for batches: a relay node or a member.
-type source interface {
-	// Ask queues a fetch and reports whether there was room.
-	Ask(*wire.Fetch) bool
-}
-
 // newKeeper returns what keeps batches for others; nil without a LAN, where the relay nodes' backlogs do.
-func (e *engine) newKeeper(saved []state.Shelved) *shelf.Keeper {
+func newKeeper(e *engine, saved []state.Shelved) *shelf.Keeper {
 	if e.cfg.LAN == nil {
 		return nil
 	}
@@ -34,7 +24,7 @@ func (e *engine) newKeeper(saved []state.Shelved) *shelf.Keeper {
 	}
 	return shelf.NewKeeper(shelf.KeeperConfig{
 		Shelf: e.n.shelf, Disk: shelfDisk{e.ledger}, Relays: e.relays, Self: identityKey(e.cfg.Identity), Now: e.cfg.Now,
-		Dropped: func(id wire.BatchID) { delete(e.outbox.byID, id) },
+		Dropped: func(id wire.BatchID) { e.deliver(delivery.Unshelved{ID: id}) },
 	}, list)
 }
 
@@ -64,10 +54,7 @@ type shelfSink struct{ n *Node }
 
 // VisitUp implements shelf.Sink.
 func (s shelfSink) VisitUp(ctx context.Context, v *shelf.Visit) {
-	s.n.post(ctx, func(e *engine) {
-		e.near[v.To] = v
-		e.inbound.fetch.again()
-	})
+	s.n.post(ctx, func(e *engine) { e.visited(v) })
 }
 
 // VisitDown implements shelf.Sink.
@@ -77,63 +64,22 @@ func (s shelfSink) VisitDown(v *shelf.Visit) {
 			return
 		}
 		delete(e.near, v.To)
-		e.inbound.fetch.down(v)
-		e.inbound.forgetHeads(v.To)
+		e.sourcesAre()
 	})
 }
 
 // Heads implements shelf.Sink.
 func (s shelfSink) Heads(ctx context.Context, of *shelf.Visit, heads []wire.Head, full bool) {
-	s.n.post(ctx, func(e *engine) { e.inbound.headsAre(of.To, heads, full) })
+	s.n.post(ctx, func(e *engine) { e.deliver(delivery.Heads{Peer: string(of.To), List: heads, Full: full}) })
 }
 
 // Fetched implements shelf.Sink.
 func (s shelfSink) Fetched(ctx context.Context, of *shelf.Visit, seq uint64, batches []wire.Batch, more bool) {
-	s.n.post(ctx, func(e *engine) { e.inbound.fetch.fetched(of, seq, batches, more) })
-}
-
-// offerRoster hands the roster to a member that is near, or with nobody named to all that are.
-func (e *engine) offerRoster(to wire.Role) {
-	for id, v := range e.near {
-		if to == "" || e.roleOf(id) == to {
-			v.Offer(&wire.RosterUpdate{Envelope: e.roster.Envelope})
+	s.n.post(ctx, func(e *engine) {
+		if e.near[of.To] == of {
+			e.fetched(of.To, seq, batches, more)
 		}
-	}
-}
-
-// sources returns whom to ask for what a lane misses: relay nodes, then its sender, then other members.
-func (f *fetcher) sources(l *lane) []source {
-	var list []source
-	for _, v := range f.e.relays.Usable() {
-		list = append(list, v)
-	}
-	var near []*shelf.Visit
-	for _, v := range f.e.near {
-		near = append(near, v)
-	}
-	first := func(v *shelf.Visit) bool { return f.e.roleOf(v.To) == l.member.Role }
-	slices.SortFunc(near, func(a, b *shelf.Visit) int {
-		switch {
-		case first(a):
-			return -1
-		case first(b):
-			return 1
-		}
-		return strings.Compare(string(a.To), string(b.To))
 	})
-	for _, v := range near[:min(len(near), maxNearAsked)] {
-		list = append(list, v)
-	}
-	return list
-}
-
-// again has every gap looked at: somebody is there who may be asked.
-func (f *fetcher) again() {
-	for l := range f.e.inbound.gaps {
-		if l.fetching == 0 {
-			l.due = time.Now()
-		}
-	}
 }
 
 // visits keeps a backlog stream to every member that is near; nil where nothing is kept for others.
@@ -170,5 +116,20 @@ func (n *Node) followTopic(ctx context.Context) {
 		if visits != nil {
 			visits.Near(ctx, near)
 		}
+	}
+}
+
+// meet looks for the others on the local network until ctx ends.
+func (n *Node) meet(ctx context.Context) {
+	err := reach.Meet(ctx, reach.MeetConfig{
+		Group: n.cfg.Group.ID, Self: n.self.Peer, Host: n.host, InForce: n.roster.Load, Interfaces: n.cfg.LAN.Interfaces,
+		Relay: n.uplink.Learn, Log: n.cfg.Log, Defences: n.cfg.LAN.defences,
+	})
+	if err != nil {
+		n.cfg.Log.Warn("members on the local network cannot be found", "err", err)
+		n.hub.Publish(Problem{
+			At: At{n.cfg.Now()}, Text: "members on the local network cannot be found: " + err.Error(),
+			Hint: "does another program keep UDP port 5353 to itself?",
+		})
 	}
 }

@@ -9,6 +9,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"conclave/node/delivery"
+	"conclave/node/feed"
+	"conclave/node/sendqueue"
 	"conclave/node/shelf"
 	"conclave/node/state"
 	"conclave/node/uplink"
@@ -17,7 +20,6 @@ import (
 	"conclave/pki"
 
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // MaxText is the longest message in bytes.
@@ -34,9 +36,9 @@ var (
 	// ErrText is returned for a message that is empty, longer than MaxText, or not UTF-8.
 	ErrText = errors.New("a message is 1 to 32,768 bytes of UTF-8 text")
 	// ErrOutboxFull is returned by Send when too many messages wait to be sent already.
-	ErrOutboxFull = errors.New("too many messages are waiting to be sent")
+	ErrOutboxFull = sendqueue.ErrFull
 	// ErrClosed is returned when the node was closed before the call.
-	ErrClosed = errors.New("the node is closed")
+	ErrClosed = sendqueue.ErrClosed
 )
 
 // Node is a member of a group. Its methods may be called from any goroutine.
@@ -47,22 +49,16 @@ type Node struct {
 	roster    *pki.Membership
 	topicName string
 	shelf     *shelf.Shelf // nil without a LAN
-	hub       *hub
+	hub       *feed.Feed[Event]
 	state     *state.Store
-	in        *inbox
+	in        *sendqueue.Queue
 	uplink    *uplink.Uplink
 	todo      chan func(*engine) // the engine's queue, in which all others leave what it is to do
 	done      chan struct{}      // closed when Run has returned
 	closed    chan struct{}      // closed by Close
 
 	inFlight atomic.Int64 // bytes that were published and that no relay node has acknowledged
-	topics   sync.Map     // peer.ID to *atomic.Int64: when, after born, something last came over the topic from there
-
-	// Owned by the topic's event loop: of whom the last message came, and their entry in topics.
-	lastFrom  peer.ID
-	lastHeard *atomic.Int64
-
-	born time.Time
+	heard    *heard
 
 	// Static after open.
 	life    context.Context // of run
@@ -94,8 +90,8 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, self: self, roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile),
-		hub: newHub(cfg.Now), state: store, in: newInbox(), topicName: overlay.Topic(cfg.Group.ID),
-		todo: make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), born: time.Now(),
+		hub: feed.New(func(n uint64) Event { return Lagged{At: At{cfg.Now()}, Events: n} }), state: store, in: sendqueue.New(maxOutbox, delivery.MaxMine), topicName: overlay.Topic(cfg.Group.ID),
+		todo: make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), heard: &heard{born: time.Now()},
 	}
 	if n.engine, err = newEngine(n); err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -105,7 +101,11 @@ func New(cfg Config) (*Node, error) {
 
 // Subscribe returns a stream of everything that happens from now on. The sessions, confirmations and queued messages
 // that New found in the state file are announced when Run begins.
-func (n *Node) Subscribe() *Subscription { return n.hub.subscribe() }
+func (n *Node) Subscribe() *Subscription { return n.hub.Subscribe() }
+
+// Subscription is one reader's stream of events. A reader that wants no more of it must Close it: a full subscription
+// that nobody reads stops this member from taking in messages.
+type Subscription = feed.Subscription[Event]
 
 // Run connects and works until ctx ends or Close is called, which is not an error. It can be called once.
 func (n *Node) Run(ctx context.Context) error {
@@ -138,8 +138,8 @@ func (n *Node) Close() error {
 		return nil
 	}
 	close(n.closed)
-	n.in.close()
-	n.hub.close()
+	n.in.Close()
+	n.hub.Close()
 	return n.state.Close()
 }
 
@@ -149,11 +149,11 @@ func (n *Node) Send(text string) (wire.MessageID, error) {
 	if len(text) == 0 || len(text) > MaxText || !utf8.ValidString(text) {
 		return wire.MessageID{}, ErrText
 	}
-	id, err := n.in.put(text, n.cfg.Now(), n.cfg.Rand)
+	id, err := n.in.Put(text, n.cfg.Now(), n.cfg.Rand)
 	if err != nil {
 		return id, err
 	}
-	n.in.ring()
+	n.in.Ring()
 	return id, nil
 }
 
@@ -164,7 +164,7 @@ func (n *Node) SendWait(ctx context.Context, text string) (wire.MessageID, error
 		if !errors.Is(err, ErrOutboxFull) {
 			return id, err
 		}
-		if err := n.in.wait(ctx); err != nil {
+		if err := n.in.Wait(ctx); err != nil {
 			return wire.MessageID{}, err
 		}
 	}

@@ -92,7 +92,7 @@ func TestSentInTheLastMoment(t *testing.T) {
 	for sent := range rounds {
 		a := w.join("A")
 		a.until("a link", func(events []Event) bool { return len(all[Link](events)) > 0 })
-		if got := a.run.node.in.count(); got != sent {
+		if got := a.run.node.in.Count(); got != sent {
 			t.Fatalf("%d messages wait after %d were taken", got, sent)
 		}
 		a.send("in the last moment")

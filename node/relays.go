@@ -4,23 +4,26 @@ import (
 	"context"
 
 	"conclave/node/courier"
+	"conclave/node/delivery"
 	"conclave/node/keyagreement"
 	"conclave/node/uplink"
+	"conclave/overlay"
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
 // newUplink returns the connections to the relay nodes, which begin once Run begins.
-func (n *Node) newUplink(routes map[peer.ID]ma.Multiaddr) *uplink.Uplink {
+func newUplink(n *Node, routes map[peer.ID]ma.Multiaddr) *uplink.Uplink {
 	t := n.cfg.Timing
 	return uplink.New(uplink.Config{
 		Group: n.cfg.Group, Certificate: n.cfg.Certificate, Identity: n.cfg.Identity, Nonces: session.NewNonceCache(),
 		Roster: n.roster.Load, TakeRoster: n.takeRoster, Verify: n.verify,
 		Relays: n.cfg.Relays, LAN: n.cfg.LAN != nil, Routes: routes,
-		TopicHeard: n.topicHeard, InFlight: func() int { return int(n.inFlight.Load()) }, Simulated: n.cfg.ListenUDP != nil,
+		TopicHeard: n.heard.at, InFlight: func() int { return int(n.inFlight.Load()) }, Simulated: n.cfg.ListenUDP != nil,
 		Timing: uplink.Timing{
 			RedialMin: t.RedialMin, RedialMax: t.RedialMax, DialShort: t.DialShort, DialTimeout: t.DialTimeout,
 			ProbeEvery: t.ProbeEvery, ProbeQuick: t.ProbeQuick, ProbeTimeout: t.ProbeTimeout,
@@ -61,7 +64,7 @@ func (s uplinkSink) Skewed(ctx context.Context, skew *session.SkewError) {
 
 // Step implements uplink.Sink.
 func (s uplinkSink) Step(relay peer.ID, step uplink.Step, detail string) {
-	s.n.hub.publish(LinkStep{At: At{s.n.cfg.Now()}, Relay: relay, Step: step, Detail: detail})
+	s.n.hub.Publish(LinkStep{At: At{s.n.cfg.Now()}, Relay: relay, Step: step, Detail: detail})
 }
 
 // relayChanged takes in how far the connection to a relay node is, and what that means for the other parts.
@@ -77,18 +80,23 @@ func (e *engine) relayChanged(c uplink.Change) {
 	case uplink.Ready:
 		e.reach.Renew()
 		e.chooseRelay()
+		e.sourcesAre()
 	case uplink.Down:
-		e.inbound.fetch.down(relay)
 		e.reach.HintGone(c.Relay)
-		if !wasMain {
-			return
+		if wasMain {
+			e.mainDown()
 		}
-		e.courier.RelayDown()
-		e.step(keyagreement.RelayDown{})
-		if !e.chooseRelay() {
-			e.keep.Down()
-			e.reach.RelayDown()
-		}
+		e.sourcesAre()
+	}
+}
+
+// mainDown goes on with another relay node, if there is one.
+func (e *engine) mainDown() {
+	e.courier.RelayDown()
+	e.step(keyagreement.RelayDown{})
+	if !e.chooseRelay() {
+		e.keep.Down()
+		e.reach.RelayDown()
 	}
 }
 
@@ -98,11 +106,10 @@ func (e *engine) chooseRelay() bool {
 	if relay == nil {
 		return false
 	}
-	e.outbox.up(newDatabase)
+	e.deliver(delivery.RelayUp{NewDatabase: newDatabase})
 	e.keep.Up(newDatabase)
 	e.step(keyagreement.RelayUp{Database: relay.Conn().Database()})
 	e.reach.RelayUp()
-	e.inbound.fetch.again()
 	return true
 }
 
@@ -123,12 +130,17 @@ func (e *engine) relaySays(m uplink.Message) {
 			e.courier.Deposited(msg)
 		}
 	case *wire.Stored:
-		e.outbox.stored(msg.IDs)
-		e.outbox.refused(msg.Refused)
+		for _, id := range msg.IDs {
+			e.keep.Stored(id)
+		}
+		for _, r := range msg.Refused {
+			e.keep.Refused(r)
+		}
+		e.deliver(delivery.Stored{IDs: msg.IDs, Refused: msg.Refused})
 	case *wire.Heads:
-		e.inbound.headsAre(m.Relay, msg.Heads, msg.Full)
+		e.deliver(delivery.Heads{Peer: string(m.Relay), List: msg.Heads, Full: msg.Full})
 	case *wire.Fetched:
-		e.inbound.fetch.fetched(relay, msg.Seq, m.Batches, msg.More)
+		e.fetched(m.Relay, msg.Seq, m.Batches, msg.More)
 	case *wire.Refusal:
 		e.relayRefuses(relay, msg)
 	}
@@ -147,7 +159,7 @@ func (e *engine) relayRefuses(relay *uplink.Relay, m *wire.Refusal) {
 	if relay == e.relays.Main() {
 		e.courier.Refused(m.Seq)
 	}
-	e.inbound.fetch.refused(relay, m.Seq)
+	e.deliver(delivery.FetchRefused{Source: string(relay.ID), Seq: m.Seq})
 }
 
 // linkList returns the relay nodes for a Who.
@@ -179,4 +191,23 @@ func (e *engine) linkViews() []LinkView {
 		views = append(views, view)
 	}
 	return views
+}
+
+// addAddresses makes a member dialable over the relay nodes that this member is connected to. Of one with whom no direct
+// connection is wanted the other addresses are forgotten, which identify told over an earlier circuit: otherwise the shares of
+// a large group would leave everybody connected to everybody.
+func (e *engine) addAddresses(to peer.ID) {
+	if e.reach.Enough(to) {
+		e.n.host.Peerstore().ClearAddrs(to)
+	}
+	for _, r := range e.relays.All() {
+		if r.Conn() == nil {
+			continue
+		}
+		for _, a := range e.relays.Addresses(r) {
+			if c, err := overlay.CircuitAddr(a); err == nil {
+				e.n.host.Peerstore().AddAddr(to, c, peerstore.TempAddrTTL)
+			}
+		}
+	}
 }

@@ -4,9 +4,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"conclave/node/shelf"
 	"conclave/node/uplink"
@@ -45,8 +44,8 @@ func (n *Node) run(ctx context.Context) error {
 		group.Go(func() { n.meet(ctx) })
 	}
 	n.engine.loop(ctx)
-	n.in.close()
-	n.engine.outbox.enter(n.engine.outbox.collect()) // what Send took in the last moment is sent after the next start
+	n.in.Close()
+	n.engine.saveUnsent()
 	cancel()
 	group.Wait()
 	n.engine.courier.Wait()
@@ -57,9 +56,9 @@ func (n *Node) run(ctx context.Context) error {
 // open builds the host and joins the topic.
 func (n *Node) open() error {
 	roster := n.roster.Load()
-	h, err := overlay.NewHost(overlay.HostConfig{
-		Identity: n.cfg.Identity, Listen: n.listenAddrs(), Peers: len(roster.Members) + len(roster.Relays), Log: n.cfg.Log,
-		ListenUDP: n.cfg.ListenUDP, HolePunch: !n.cfg.DialOnly && n.cfg.ListenUDP == nil, Punched: n.engine.reach.Punched, Reachable: n.cfg.faults.reachable,
+	h, err := n.cfg.network.host(overlay.HostConfig{
+		Identity: n.cfg.Identity, Listen: listenAddrs(n.cfg), Peers: len(roster.Members) + len(roster.Relays), Log: n.cfg.Log,
+		ListenUDP: n.cfg.ListenUDP, HolePunch: !n.cfg.DialOnly && n.cfg.ListenUDP == nil, Punched: n.engine.reach.Punched,
 		Gater: overlay.RosterGate(func(p peer.ID) bool { return n.roster.Load().Admits(p) }), // defence: member-gate
 	})
 	if err != nil {
@@ -67,7 +66,7 @@ func (n *Node) open() error {
 	}
 	n.host = h
 	n.engine.reach.Begin(n.life, h)
-	n.topic, err = overlay.JoinTopic(context.Background(), h, overlay.TopicConfig{
+	n.topic, err = n.cfg.network.topic(context.Background(), h, overlay.TopicConfig{
 		Group: n.cfg.Group.ID, Members: len(roster.Members), Log: n.cfg.Log, Validate: n.validate, Deliver: n.deliver,
 		Admit:  func(p peer.ID) bool { return n.roster.Load().Admits(p) },
 		Relays: func(p peer.ID) bool { _, ok := n.roster.Load().Relay(p); return ok },
@@ -119,15 +118,9 @@ func (n *Node) deliver(m overlay.Message) bool {
 	if !ok {
 		return false // cannot be: only defences' tests leave the validator out
 	}
-	if drop := n.cfg.faults.dropTopic; drop != nil && drop() {
-		return true
-	}
-	if drop := n.cfg.faults.dropFrames; drop != nil && b.Kind == wire.BatchFrames && drop() {
-		return true
-	}
-	n.heardTopic(m.From)
+	n.heard.note(m.From)
 	select {
-	case n.todo <- func(e *engine) { e.inbound.arrived(*b) }:
+	case n.todo <- func(e *engine) { e.arrived(*b) }:
 		return true
 	default:
 		return false
@@ -142,24 +135,6 @@ func (n *Node) verify(data []byte) (wire.Batch, bool) {
 	}
 	_, member := n.roster.Load().MemberByIdentity(b.Sender)
 	return b, member
-}
-
-// heardTopic notes that something came over the topic from that peer. Only the library's event loop calls it.
-func (n *Node) heardTopic(from peer.ID) {
-	if from != n.lastFrom {
-		at, _ := n.topics.LoadOrStore(from, new(atomic.Int64))
-		n.lastFrom, n.lastHeard = from, at.(*atomic.Int64)
-	}
-	n.lastHeard.Store(int64(time.Since(n.born)))
-}
-
-// topicHeard returns when something last came over the topic from that peer.
-func (n *Node) topicHeard(from peer.ID) time.Time {
-	at, known := n.topics.Load(from)
-	if !known {
-		return time.Time{}
-	}
-	return n.born.Add(time.Duration(at.(*atomic.Int64).Load()))
 }
 
 // post hands f to the engine and reports whether it was taken.
@@ -179,3 +154,9 @@ func (n *Node) postFunc(ctx context.Context, f func()) bool {
 
 // identityKey returns the public half of an identity.
 func identityKey(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(ed25519.PublicKey) }
+
+// commitFailed tells a person that nothing can be written.
+func (n *Node) commitFailed(err error) {
+	n.cfg.Log.Error("the state cannot be written; nothing new is sent until it can", "err", err)
+	n.hub.Publish(Problem{At: At{n.cfg.Now()}, Text: fmt.Sprintf("the state cannot be written: %v", err), Hint: "make room on the disk"})
+}

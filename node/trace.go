@@ -1,8 +1,6 @@
 package node
 
 import (
-	"time"
-
 	"conclave/node/courier"
 	"conclave/node/uplink"
 	"conclave/overlay/wire"
@@ -74,28 +72,4 @@ type Refused struct {
 	At
 	IDs    []wire.MessageID
 	Reason string
-}
-
-// flown tells that a batch was published, or given to the relay node again.
-func (o *outbox) flown(s *sealed, again bool) {
-	if len(s.texts) == 0 {
-		return
-	}
-	o.e.publish(Sealed{At: o.e.at(), IDs: s.messages(), Batch: s.id, Epoch: s.chat.about.Number, Bytes: len(s.data), Again: again})
-}
-
-// messages returns the IDs of what a batch holds beside acknowledgements.
-func (s *sealed) messages() []wire.MessageID {
-	ids := make([]wire.MessageID, len(s.texts))
-	for i, m := range s.texts {
-		ids[i] = m.ID
-	}
-	return ids
-}
-
-// hurry gives everything that no relay node has acknowledged to the relay node at once.
-func (o *outbox) hurry() {
-	for _, s := range o.flying {
-		s.due = time.Now()
-	}
 }

@@ -18,7 +18,6 @@ const (
 
 // large are the packages that are larger than a room still. The list only gets shorter.
 var large = map[string]string{
-	"node":              "messages are to become a stepped room of their own, node/delivery",
 	"node/keyagreement": "Machine is to be divided by what it decides",
 	"relaynode":         "admission and what relay nodes tell each other are to become rooms",
 	"overlay":           "the topic is to become a room",
@@ -29,8 +28,6 @@ var wide = map[string]string{
 	"node/keyagreement.Machine": "it is to be divided by what it decides",
 	"relaynode.Node":            "its parts hold it still",
 	"relaynode.member":          "its requests are to be served by the loop that serves relay nodes",
-	"node.engine":               "messages hold it still",
-	"node.Node":                 "its public methods stand beside what they ask for",
 }
 
 // production returns the Go files that people write and that are no tests, by package.

@@ -1,16 +1,12 @@
 package node
 
 import (
-	"bytes"
-	"cmp"
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
-	"strings"
 
+	"conclave/node/delivery"
 	"conclave/node/frame"
 	"conclave/node/keyagreement"
-	"conclave/node/order"
 	"conclave/node/state"
 	"conclave/overlay/wire"
 )
@@ -26,48 +22,28 @@ type about struct {
 	Key          [32]byte
 }
 
-// chat is a completed epoch in use: its frame session and the lanes in which frames wait for their turn.
+// chat is a completed epoch in use.
 type chat struct {
-	about  about
-	frames *frame.Session
-	lanes  []*lane              // by sender index; nil for this member
-	index  map[wire.Role]uint16 // of each sender
-	shown  bool                 // its SessionKey event was published
-	agreed bool                 // by this process, not by an earlier one
+	about     about
+	frames    *frame.Session
+	announced bool // its SessionKey event was published
+	agreed    bool // by this process, not by an earlier one
+	confirmed map[wire.Role]bool
 }
 
-// lane returns the lane of the sender with that index, if it is another member and has that identity key, else nil.
-func (ch *chat) lane(sender uint16, identity ed25519.PublicKey) *lane {
-	if int(sender) >= len(ch.lanes) {
-		return nil
-	}
-	if l := ch.lanes[sender]; l != nil && bytes.Equal(l.member.Identity, identity) {
-		return l
-	}
-	return nil
+// sessions are the sessions that can be read: as the key agreement completes them, for the ledger and for screens.
+type sessions struct {
+	e     *engine
+	all   map[wire.Transcript]*chat
+	using *chat // messages are sent under it; nil while they wait
 }
 
-// chats are the sessions that can be read.
-type chats struct {
-	e        *engine
-	all      map[wire.Transcript]*chat
-	byPrefix map[wire.Prefix]*chat
-	using    *chat // messages are sent under it; nil while they wait
-	volume   bool  // a new epoch was asked for because of the present one's volume
-	by       map[wire.Transcript]map[wire.Role]bool
-}
-
-func newChats(e *engine) chats {
-	return chats{
-		e: e, all: make(map[wire.Transcript]*chat), byPrefix: make(map[wire.Prefix]*chat),
-		by: make(map[wire.Transcript]map[wire.Role]bool),
-	}
-}
+func newSessions(e *engine) sessions { return sessions{e: e, all: make(map[wire.Transcript]*chat)} }
 
 // restore takes up the sessions of the state file. One that does not parse is left out: the machine will be told that
 // it cannot be used.
-func (c *chats) restore(sessions []state.Session) error {
-	for _, s := range sessions {
+func (c *sessions) restore(list []state.Session) error {
+	for _, s := range list {
 		var a about
 		if err := json.Unmarshal(s.About, &a); err != nil || a.Transcript != s.Transcript {
 			return fmt.Errorf("the state file's session %s is not readable", s.Transcript)
@@ -84,13 +60,10 @@ func (c *chats) restore(sessions []state.Session) error {
 }
 
 // complete begins a session and puts it into the ledger: it is part of the step that completed it.
-func (c *chats) complete(s keyagreement.Session) {
+func (c *sessions) complete(s keyagreement.Session) {
 	e := c.e
 	if c.all[s.Transcript] != nil {
 		return
-	}
-	if f := e.cfg.faults.session; f != nil {
-		f(s)
 	}
 	a := about{Number: s.Number, ID: s.ID, Transcript: s.Transcript, Contributors: s.Contributors, Fingerprint: s.Fingerprint}
 	key := s.Key.Bytes()
@@ -111,7 +84,7 @@ func (c *chats) complete(s keyagreement.Session) {
 	c.add(&chat{about: a, frames: frames, agreed: true})
 }
 
-func (c *chats) begin(s keyagreement.Session) (*frame.Session, error) {
+func (c *sessions) begin(s keyagreement.Session) (*frame.Session, error) {
 	cfg := frame.Config{Group: c.e.cfg.Group.ID, Transcript: s.Transcript, Self: -1, Rand: c.e.random}
 	for i, m := range s.Members {
 		cfg.Members = append(cfg.Members, frame.Member{Role: m.Role, Identity: m.Identity[:]})
@@ -130,40 +103,25 @@ func (c *chats) begin(s keyagreement.Session) (*frame.Session, error) {
 	return frame.New(cfg)
 }
 
-// add makes a lane for each sender, at the position up to which its frames were opened.
-func (c *chats) add(ch *chat) {
-	at := make(map[uint16]order.Position)
-	for _, p := range ch.frames.Progress() { // ascending starts
-		at[p.Sender] = order.Position{Start: p.Start, Counter: p.Next}
-	}
-	ch.index = make(map[wire.Role]uint16)
-	for i, m := range ch.frames.Members() {
-		ch.index[m.Role] = uint16(i)
-		var l *lane
-		if i != ch.frames.Self() {
-			l = newLane(ch, uint16(i), m, at[uint16(i)])
-		}
-		ch.lanes = append(ch.lanes, l)
-	}
+func (c *sessions) add(ch *chat) {
+	ch.confirmed = make(map[wire.Role]bool)
 	c.all[ch.about.Transcript] = ch
-	c.byPrefix[ch.about.Transcript.Prefix()] = ch
+	c.e.deliver(delivery.Session{Transcript: ch.about.Transcript, Epoch: ch.about.Number, Frames: ch.frames, Resumed: !ch.agreed})
 }
 
 // live announces a session that is on disk, and takes in what waited for it.
-func (c *chats) live(t wire.Transcript) {
-	ch := c.all[t]
-	if ch == nil {
-		return
+func (c *sessions) live(t wire.Transcript) {
+	if ch := c.all[t]; ch != nil {
+		c.announce(ch)
+		c.e.deliver(delivery.Live{Transcript: t})
 	}
-	c.announce(ch)
-	c.e.inbound.awake(ch)
 }
 
-func (c *chats) announce(ch *chat) {
-	if ch.shown {
+func (c *sessions) announce(ch *chat) {
+	if ch.announced {
 		return
 	}
-	ch.shown = true
+	ch.announced = true
 	a := ch.about
 	c.e.cfg.Log.Info("session key", "epoch", a.Number, "fingerprint", a.Fingerprint, "contributors", a.Contributors, "resumed", !ch.agreed)
 	c.e.publish(SessionKey{
@@ -173,7 +131,7 @@ func (c *chats) announce(ch *chat) {
 }
 
 // use sends under a session from now on.
-func (c *chats) use(t wire.Transcript) {
+func (c *sessions) use(t wire.Transcript) {
 	ch := c.all[t]
 	if ch == nil {
 		c.e.step(keyagreement.StartBehind{Transcript: t})
@@ -183,22 +141,22 @@ func (c *chats) use(t wire.Transcript) {
 	if c.using == ch {
 		return
 	}
-	c.using, c.volume = ch, false
-	c.e.outbox.switched()
+	c.using = ch
+	c.e.deliver(delivery.Use{Transcript: t})
 	c.e.publish(Using{c.e.at(), ch.about.Number, t})
 }
 
 // hold stops sending: a member that could read the present session was removed.
-func (c *chats) hold() {
+func (c *sessions) hold() {
 	if c.using != nil {
 		c.e.publish(Held{c.e.at()})
 	}
 	c.using = nil
-	c.e.outbox.withdraw(func(*chat) bool { return true })
+	c.e.deliver(delivery.Hold{})
 }
 
 // forget erases a session.
-func (c *chats) forget(t wire.Transcript) {
+func (c *sessions) forget(t wire.Transcript) {
 	ch := c.all[t]
 	if ch == nil {
 		return
@@ -206,55 +164,36 @@ func (c *chats) forget(t wire.Transcript) {
 	if c.using == ch {
 		c.using = nil
 	}
-	c.e.outbox.withdraw(func(of *chat) bool { return of == ch })
-	c.e.inbound.forget(ch)
+	c.e.deliver(delivery.Forget{Transcript: t})
 	ch.frames.Erase()
 	delete(c.all, t)
-	delete(c.by, t)
-	if c.byPrefix[t.Prefix()] == ch {
-		delete(c.byPrefix, t.Prefix())
-	}
 }
 
 // confirmed tells that a member holds an epoch's key.
-func (c *chats) confirmed(o keyagreement.Confirmed) {
-	ch := c.all[o.Transcript]
-	if ch == nil {
-		return
+func (c *sessions) confirmed(o keyagreement.Confirmed) {
+	if ch := c.all[o.Transcript]; ch != nil {
+		ch.confirmed[o.Role] = true
+		c.e.publish(Confirmed{c.e.at(), ch.about.Number, o.Epoch, o.Role})
 	}
-	c.holds(o.Transcript, o.Role)
-	c.e.publish(Confirmed{c.e.at(), ch.about.Number, o.Epoch, o.Role})
 }
 
 // recall takes over who had confirmed before this process started.
-func (c *chats) recall(epochs []keyagreement.EpochView) {
+func (c *sessions) recall(epochs []keyagreement.EpochView) {
 	for _, epoch := range epochs {
-		for _, role := range epoch.Confirmed {
-			if c.all[epoch.Transcript] != nil {
-				c.holds(epoch.Transcript, role)
+		if ch := c.all[epoch.Transcript]; ch != nil {
+			for _, role := range epoch.Confirmed {
+				ch.confirmed[role] = true
 			}
 		}
 	}
 }
 
-func (c *chats) holds(t wire.Transcript, role wire.Role) {
-	if c.by[t] == nil {
-		c.by[t] = make(map[wire.Role]bool)
-	}
-	c.by[t][role] = true
-}
-
-// newest returns the session with the highest number, nil without any.
-func (c *chats) newest() (newest *chat) {
+// checkpoints adds the states of all frame sessions that changed to what is committed next.
+func (c *sessions) checkpoints(buffer func() []byte, add func(wire.Transcript, []byte, func())) {
 	for _, ch := range c.all {
-		if newest == nil || older(newest, ch) < 0 {
-			newest = ch
+		if ch.frames.Dirty() {
+			point := ch.frames.CheckpointIn(buffer())
+			add(ch.about.Transcript, point.Bytes(), func() { ch.frames.Committed(point) })
 		}
 	}
-	return newest
-}
-
-// older orders sessions by epoch number.
-func older(a, b *chat) int {
-	return cmp.Or(cmp.Compare(a.about.Number, b.about.Number), strings.Compare(string(a.about.Transcript[:]), string(b.about.Transcript[:])))
 }

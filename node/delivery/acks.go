@@ -1,10 +1,10 @@
-package node
+package delivery
 
 import (
-	"math/rand/v2"
+	"encoding/binary"
+	"io"
 	"time"
 
-	"conclave/node/state"
 	"conclave/overlay/wire"
 )
 
@@ -16,56 +16,68 @@ const ackAgain = 64
 // acks gathers what was shown, to be acknowledged in one frame for all senders. With many members acknowledgements
 // are rarer, so that they do not outgrow the messages.
 type acks struct {
-	owed  []owed
-	since time.Time // when the first of owed came
-	due   time.Time // when they go by themselves; zero without any
+	cfg   *Config
+	list  []ack
+	since time.Time // when the first of them came
+	alone time.Time // when they go by themselves; zero without any
 }
 
-// owed is a message that is to be acknowledged.
-type owed struct {
+// ack is a message that is to be acknowledged.
+type ack struct {
 	sender wire.Role
 	id     wire.ShortID
 }
 
-func (a *acks) add(e *engine, m state.Shown) {
-	a.owed = append(a.owed, owed{m.Sender, m.ID.Short()})
-	if a.due.IsZero() {
-		d := a.distance(e)
-		a.since = time.Now()
-		a.due = a.since.Add(d + rand.N(d))
+func (a *acks) add(m Shown, now time.Time) {
+	a.list = append(a.list, ack{m.Sender, m.ID.Short()})
+	if a.alone.IsZero() {
+		d := a.distance()
+		a.since = now
+		a.alone = now.Add(d + spread(a.cfg.Rand, d))
 	}
+}
+
+// spread returns a duration that is drawn below d; without randomness none.
+func spread(random io.Reader, d time.Duration) time.Duration {
+	var b [8]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil || d <= 0 {
+		return 0
+	}
+	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(d))
 }
 
 // distance is how long acknowledgements gather at least before they go alone, and half of the longest wait. Everybody has
 // shown a message at the same moment: if all waited for the same time, a hundred acknowledgements would come at once, which
 // everybody has to verify, and what is said in that moment would come a second late.
-func (a *acks) distance(e *engine) time.Duration {
-	t := e.cfg.Timing
-	return max(t.AckBase, t.AckPerMember*time.Duration(len(e.roster.Members)))
+func (a *acks) distance() time.Duration {
+	t := a.cfg.Timing
+	return max(t.AckBase, t.AckPerMember*time.Duration(a.cfg.Members))
 }
 
-// tick hands the acknowledgements that are due to the outbox.
-func (a *acks) tick(e *engine) {
-	if a.due.IsZero() || time.Now().Before(a.due) {
-		return
+// due returns the acknowledgements that go now, whatever else does.
+func (a *acks) due(now time.Time) []ack {
+	if a.alone.IsZero() || now.Before(a.alone) {
+		return nil
 	}
-	e.outbox.urgent = append(e.outbox.urgent, a.take()...)
+	return a.take()
 }
 
 // ride returns acknowledgements that may go with texts which are being sealed: they need no batch of their own then, which
 // everybody would have to verify and the relay node to keep. Those that began to gather a short while ago still wait for
 // others, as everybody has to open them: for half the time after which they go alone, so whoever talks often never sends
 // them alone.
-func (a *acks) ride(e *engine) []owed {
-	if a.due.IsZero() || time.Since(a.since) < a.distance(e)/2 {
+func (a *acks) ride(now time.Time) []ack {
+	if a.alone.IsZero() || now.Sub(a.since) < a.distance()/2 {
 		return nil
 	}
 	return a.take()
 }
 
 // take takes out what has gathered.
-func (a *acks) take() []owed {
-	taken := a.owed
-	a.owed, a.due = nil, time.Time{}
+func (a *acks) take() []ack {
+	taken := a.list
+	a.list, a.alone = nil, time.Time{}
 	return taken
 }
+
+func (a *acks) deadline() time.Time { return a.alone }
