@@ -52,8 +52,6 @@ type Config struct {
 	Records map[string][]byte
 	// Limits are the numbers of SPEC.md section 6; the zero value takes DefaultLimits.
 	Limits Limits
-
-	hooks *hooks // tests: rules switched off, counters
 }
 
 // Parcel names one share on its way: contributor Of's share of an epoch, to member To.

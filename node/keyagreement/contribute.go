@@ -32,28 +32,17 @@ func (m *Machine) contribute(e *epoch) {
 	payload := a.Marshal()
 	e.parts[i] = part{m.sign(wire.SignedAnnouncement, payload), a, sha256.Sum256(payload), share, true}
 	e.own = true
-	if m.bites(rulePersist) {
-		m.saveEpoch(e)
-		m.savePart(e, i)
-	}
-	if m.bites(ruleAnnounceFirst) {
-		m.emit(Broadcast{e.parts[i].raw, true})
-		m.startDeliveries(e)
-	} else {
-		m.startDeliveries(e)
-		m.stepOffers()
-		m.emit(Broadcast{e.parts[i].raw, true})
-	}
+	m.saveEpoch(e)                          // defence: share-on-disk
+	m.savePart(e, i)                        // defence: share-on-disk
+	m.emit(Broadcast{e.parts[i].raw, true}) // defence: announce-first
+	m.startDeliveries(e)                    // defence: announce-first
 	m.complete(e)
 }
 
 // startDeliveries begins to offer the own share to every other member of the epoch's roster, present or not.
 func (m *Machine) startDeliveries(e *epoch) {
 	for _, to := range e.roster.Members {
-		if to.Role == m.cfg.Self {
-			continue
-		}
-		if !m.online[to.Role] && e.contributor(to.Role) < 0 && !m.bites(ruleEverybody) {
+		if to.Role == m.cfg.Self { // defence: share-for-everybody
 			continue
 		}
 		d := &delivery{}
@@ -84,11 +73,7 @@ func (m *Machine) stepOffers() {
 			if !m.connected() {
 				continue
 			}
-			n := d.again.n
-			if m.due(&d.again, m.cfg.Limits.Offer, m.cfg.Limits.OfferMax) {
-				if n > 0 && !m.bites(ruleDepositAgain) {
-					continue
-				}
+			if m.due(&d.again, m.cfg.Limits.Offer, m.cfg.Limits.OfferMax) { // defence: deposit-again
 				m.wrap(e, i, to.Role)
 			}
 		}
@@ -145,10 +130,7 @@ func (m *Machine) onFailed(p Parcel) {
 // onDatabase offers again what this database does not hold.
 func (m *Machine) onDatabase(e *epoch) {
 	for _, d := range e.deliveries {
-		if d.isStored && d.stored == m.database {
-			continue
-		}
-		if d.isStored && !m.bites(ruleNewDatabase) {
+		if d.isStored && d.stored == m.database { // defence: deposit-in-new-database
 			continue
 		}
 		d.again.at, d.isStored = m.now, false

@@ -68,7 +68,7 @@ func (m *Machine) pending(e *epoch) bool {
 // trusted tells whether others' openings wait for a pending epoch: not if earlier ones of its opener failed. Who opens
 // what cannot be completed can thus not keep the others from a key.
 func (m *Machine) trusted(e *epoch) bool {
-	return m.pending(e) && (e.opening.Opener == m.cfg.Self || m.failed[e.opening.Opener] == 0 || !m.bites(ruleTrust))
+	return m.pending(e) && (e.opening.Opener == m.cfg.Self || m.failed[e.opening.Opener] == 0) // defence: opener-trusted
 }
 
 // covered tells whether a pending epoch takes up a request.
@@ -87,10 +87,7 @@ func (m *Machine) covered(role wire.Role, r request) bool {
 func (m *Machine) patience(e *epoch) time.Duration {
 	l := m.cfg.Limits
 	first := l.Silent + time.Duration(len(e.parts))*l.SilentEach
-	failures := m.failed[e.opening.Opener]
-	if !m.bites(ruleDouble) {
-		failures = 0
-	}
+	failures := m.failed[e.opening.Opener] // defence: patience-doubles
 	return backoff.Wait(first, max(first, l.SilentMax), failures)
 }
 
@@ -104,14 +101,14 @@ func (m *Machine) stepFailures() {
 		m.failed[e.opening.Opener]++
 		for i := range e.parts {
 			c := e.opening.Contributors[i]
-			if e.parts[i].have || c.Role == m.cfg.Self || !m.bites(ruleLeftOut) {
+			if e.parts[i].have || c.Role == m.cfg.Self { // defence: silent-left-out
 				continue
 			}
 			s := m.strikes[c.Role]
 			s.n++
 			s.sequence = m.requests[c.Role].sequence
 			s.until = m.now.Add(m.cfg.Limits.Silent)
-			if s.n > 1 && m.bites(ruleDouble) {
+			if s.n > 1 { // defence: patience-doubles
 				s.until = m.now.Add(backoff.Wait(m.cfg.Limits.Silent, m.cfg.Limits.SilentMax, s.n-1))
 			}
 			m.strikes[c.Role] = s
@@ -128,7 +125,7 @@ func (m *Machine) leftOut(role wire.Role, r request) bool {
 		return false
 	}
 	if r.sequence <= s.sequence {
-		return m.bites(ruleAskAnew)
+		return true // defence: silent-asks-anew
 	}
 	return !m.reached(s.until)
 }

@@ -91,7 +91,7 @@ func (m *Machine) contradiction(e *epoch, p wire.Confirmation) {
 			continue
 		}
 		differs = true
-		if m.allow("shown/"+string(role)+string(e.id[:]), evidenceAgain) && m.bites(ruleSpread) {
+		if m.allow("shown/"+string(role)+string(e.id[:]), evidenceAgain) { // defence: contradiction-shown
 			m.emit(Broadcast{e.parts[i].raw, false})
 		}
 	}

@@ -24,7 +24,7 @@ func (m *Machine) candidates() (s []wire.Contributor, wanted bool, first, last t
 			if !ok || m.leftOut(role, r) {
 				continue
 			}
-			if _, cheat := m.evidence[role]; cheat && m.bites(ruleEvidence) {
+			if _, cheat := m.evidence[role]; cheat { // defence: cheat-excluded
 				continue
 			}
 			s = append(s, wire.Contributor{Role: role, Instance: r.instance})
@@ -32,7 +32,7 @@ func (m *Machine) candidates() (s []wire.Contributor, wanted bool, first, last t
 		if r.came.After(last) {
 			last = r.came
 		}
-		if m.covered(role, r) || !r.want && m.bites(ruleWantOpens) {
+		if m.covered(role, r) || !r.want { // defence: want-opens
 			continue
 		}
 		wanted = true
@@ -45,7 +45,7 @@ func (m *Machine) candidates() (s []wire.Contributor, wanted bool, first, last t
 
 // stepOpen opens an epoch when one is wanted and it is this member's turn.
 func (m *Machine) stepOpen() {
-	if m.now.After(m.roster.Expires) && m.bites(ruleExpired) {
+	if m.now.After(m.roster.Expires) { // defence: roster-expired
 		return
 	}
 	if _, cheat := m.evidence[m.cfg.Self]; cheat || !m.connected() {
@@ -65,7 +65,7 @@ func (m *Machine) stepOpen() {
 
 // alone tells whether so few contribute that one member would choose the key by itself, though the group has others.
 func (m *Machine) alone(s []wire.Contributor) bool {
-	return len(s) < min(2, len(m.roster.Members)) && m.bites(ruleAlone)
+	return len(s) < min(2, len(m.roster.Members)) // defence: nobody-alone
 }
 
 // openTime returns when this member opens: at once if the whole roster asked, else after a while without newcomers, and
@@ -73,16 +73,14 @@ func (m *Machine) alone(s []wire.Contributor) bool {
 func (m *Machine) openTime(s []wire.Contributor, first, last time.Time) time.Time {
 	l := m.cfg.Limits
 	at := last
-	if len(s) < len(m.roster.Members) || !m.asked() || !m.bites(ruleAtOnce) {
-		if m.bites(ruleQuiet) {
-			at = last.Add(l.Quiet)
-		}
-		if end := first.Add(l.QuietMax); at.After(end) && m.bites(ruleQuietMax) {
+	if len(s) < len(m.roster.Members) || !m.asked() { // defence: open-at-once
+		at = last.Add(l.Quiet)                           // defence: wait-for-newcomers
+		if end := first.Add(l.QuietMax); at.After(end) { // defence: wait-ends
 			at = end
 		}
 	}
 	turn := slices.IndexFunc(s, func(c wire.Contributor) bool { return c.Role == m.cfg.Self })
-	if turn > 0 && m.bites(ruleTurn) {
+	if turn > 0 { // defence: open-in-turn
 		at = at.Add(time.Duration(turn) * l.Turn)
 	}
 	// The others would answer no sooner: see stepAnswers.
@@ -103,13 +101,8 @@ func (m *Machine) asked() bool {
 
 // openEpoch publishes an opening and contributes to it.
 func (m *Machine) openEpoch(s []wire.Contributor) {
-	number := uint64(0)
-	if m.bites(ruleNumberClock) {
-		number = uint64(max(m.now.UnixMilli(), 0))
-	}
-	if m.bites(ruleNumberKnown) {
-		number = max(number, m.highest+1)
-	}
+	number := uint64(max(m.now.UnixMilli(), 0)) // defence: number-from-clock
+	number = max(number, m.highest+1)           // defence: number-above-known
 	p := wire.Opening{
 		Group: m.cfg.Group, RosterVersion: m.roster.Version, RosterHash: m.roster.Hash, Number: number, Opener: m.cfg.Self,
 		Contributors: s,
@@ -152,7 +145,7 @@ func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, b
 			return nil, true
 		}
 	}
-	if p.Number > uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0)) && m.bites(ruleAhead) {
+	if p.Number > uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0)) { // defence: number-not-ahead
 		m.note("an opening runs ahead of the clock", p.Opener)
 		return nil, true
 	}
@@ -178,17 +171,17 @@ func (m *Machine) mayAnswer(e *epoch) bool {
 		return false
 	}
 	i := e.contributor(m.cfg.Self)
-	if i < 0 || m.now.After(m.roster.Expires) && m.bites(ruleExpired) {
+	if i < 0 || m.now.After(m.roster.Expires) { // defence: roster-expired
 		return false
 	}
-	if e.opening.Contributors[i].Instance != m.cfg.Instance && m.bites(ruleInstance) {
+	if e.opening.Contributors[i].Instance != m.cfg.Instance { // defence: share-for-this-instance
 		return false
 	}
-	if e.roster != m.roster && m.bites(ruleOlderRoster) {
+	if e.roster != m.roster { // defence: older-roster
 		return false
 	}
 	for _, c := range e.opening.Contributors {
-		if _, cheat := m.evidence[c.Role]; cheat && m.bites(ruleEvidence) {
+		if _, cheat := m.evidence[c.Role]; cheat { // defence: cheat-excluded
 			m.showEvidence(c.Role)
 			return false
 		}
@@ -202,11 +195,11 @@ func (m *Machine) answerTime(e *epoch) time.Time {
 		return time.Time{}
 	}
 	at := m.now
-	if t := m.answeredBy[e.opening.Opener].Add(m.cfg.Limits.PerOpener); at.Before(t) && m.bites(rulePerOpener) {
+	if t := m.answeredBy[e.opening.Opener].Add(m.cfg.Limits.PerOpener); at.Before(t) { // defence: answers-per-opener
 		at = t
 	}
-	first := m.best(true) == nil && m.bites(ruleFirstKey)
-	if t := m.answeredAny.Add(m.cfg.Limits.PerGroup); at.Before(t) && !first && m.bites(rulePerGroup) {
+	first := m.best(true) == nil                                               // defence: first-key-at-once
+	if t := m.answeredAny.Add(m.cfg.Limits.PerGroup); at.Before(t) && !first { // defence: answers-per-group
 		at = t
 	}
 	if s, ok := m.strikes[e.opening.Opener]; ok && at.Before(s.until) {

@@ -242,7 +242,7 @@ func (m *Machine) restoreEpoch(records map[string][]byte, name string, value []b
 	if e.session != nil {
 		e.lack.stop()
 	}
-	if e.own && m.bites(ruleResend) {
+	if e.own { // defence: share-sent-again
 		m.restoreDeliveries(records, e)
 	}
 }
@@ -259,7 +259,7 @@ func (m *Machine) restoreAnnouncement(e *epoch, i int, raw []byte) {
 
 func (m *Machine) restoreSession(records map[string][]byte, e *epoch) {
 	f := unpack(records[keySession(e.id)], 6+len(e.parts))
-	if f == nil || len(f[0]) != 32 || len(f[1]) != 32 || len(f[5]) != 3 || !m.bites(ruleRecords) {
+	if f == nil || len(f[0]) != 32 || len(f[1]) != 32 || len(f[5]) != 3 { // defence: sessions-survive
 		return
 	}
 	s := &session{

@@ -16,7 +16,7 @@ func (m *Machine) stepLacks() {
 			continue
 		}
 		attempt := e.lack.n
-		if !m.due(&e.lack, m.cfg.Limits.Repair, lackMax) || !m.bites(ruleLack) {
+		if !m.due(&e.lack, m.cfg.Limits.Repair, lackMax) { // defence: lack-said
 			continue
 		}
 		l := wire.Lack{Group: m.cfg.Group, Epoch: e.id, Role: m.cfg.Self, Attempt: uint32(attempt)}
@@ -56,7 +56,7 @@ func (m *Machine) stepUnseen() {
 			t = &timer{at: m.now.Add(m.cfg.Limits.Repair)}
 			m.unseen[id] = t
 		}
-		if t.n < lackTimes && m.due(t, m.cfg.Limits.Repair, lackMax) && m.bites(ruleUnseen) {
+		if t.n < lackTimes && m.due(t, m.cfg.Limits.Repair, lackMax) { // defence: unseen-asked
 			l := wire.Lack{Group: m.cfg.Group, Epoch: id, Role: m.cfg.Self, Attempt: uint32(t.n)}
 			m.emit(Broadcast{m.sign(wire.SignedLack, l.Marshal()), false})
 		}
@@ -82,7 +82,7 @@ func (m *Machine) onLack(s wire.Signed, p wire.Lack) {
 		if i < 0 || !e.parts[i].have {
 			continue
 		}
-		if of == m.cfg.Self || turn && m.bites(ruleRewrap) {
+		if of == m.cfg.Self || turn { // defence: holder-wraps-again
 			m.wrap(e, i, p.Role)
 		}
 	}
@@ -123,7 +123,7 @@ func (m *Machine) stepTell() {
 		return
 	}
 	m.tell.stop()
-	if best := m.best(true); best != nil && m.bites(ruleTellNewer) && m.allow("tell", tellAgain) {
+	if best := m.best(true); best != nil && m.allow("tell", tellAgain) { // defence: behind-told
 		m.emit(Broadcast{best.raw, false})
 	}
 }

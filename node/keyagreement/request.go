@@ -56,13 +56,13 @@ func (m *Machine) wants() bool {
 	switch {
 	case !usable:
 		return true
-	case !m.contributed() && m.bites(ruleContribute):
+	case !m.contributed(): // defence: everybody-contributes
 		return true
-	case m.rekey && m.bites(ruleRekey):
+	case m.rekey: // defence: rekey-opens
 		return true
-	case m.outrun() && m.bites(ruleOutrun):
+	case m.outrun(): // defence: outrun-asks
 		return true
-	case m.reached(newest.Add(m.cfg.Limits.MaxAge)) && m.bites(ruleAge):
+	case m.reached(newest.Add(m.cfg.Limits.MaxAge)): // defence: old-session-replaced
 		return true
 	}
 	return false
@@ -156,7 +156,7 @@ func (m *Machine) onRequest(s wire.Signed, p wire.Request, w waiting) bool {
 		m.offerRoster(p.Role)
 		return true
 	}
-	if _, cheat := m.evidence[p.Role]; cheat && m.bites(ruleEvidence) {
+	if _, cheat := m.evidence[p.Role]; cheat { // defence: cheat-excluded
 		m.showEvidence(p.Role)
 		return true
 	}
@@ -223,7 +223,7 @@ func (m *Machine) stepRequests() {
 	if !join || m.now.After(m.roster.Expires) || m.pendingWithMe() {
 		return
 	}
-	if m.reached(m.answered.Add(answerAgain)) && m.bites(ruleAnswer) {
+	if m.reached(m.answered.Add(answerAgain)) { // defence: request-joined
 		m.sendRequest(false)
 	}
 }

@@ -27,7 +27,7 @@ func (m *Machine) complete(e *epoch) {
 		return
 	}
 	for i := range e.parts {
-		if !e.parts[i].have && (e.parts[i].raw == nil || m.bites(ruleAllShares)) {
+		if !e.parts[i].have { // defence: all-shares
 			return
 		}
 	}
@@ -118,7 +118,7 @@ func (m *Machine) stepHeartbeat() {
 	}
 	m.beat = m.now.Add(m.heartbeat())
 	m.wakeAt(m.beat)
-	if best := m.best(true); best != nil && m.bites(ruleHeartbeat) {
+	if best := m.best(true); best != nil { // defence: heartbeat
 		m.emit(Broadcast{best.session.confirmation, false})
 	}
 }
@@ -138,7 +138,7 @@ func (m *Machine) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) 
 		w.epoch = p.Epoch
 		return !m.wait(w)
 	}
-	if !e.roster.key(p.Role, s.Signer) && m.bites(ruleSignedControl) || p.Role == m.cfg.Self || len(p.Announcements) != len(e.parts) {
+	if !e.roster.key(p.Role, s.Signer) || p.Role == m.cfg.Self || len(p.Announcements) != len(e.parts) { // defence: control-signed
 		return true
 	}
 	if _, ok := e.roster.index[p.Role]; !ok {
@@ -168,7 +168,7 @@ func (m *Machine) takeConfirmation(e *epoch, p wire.Confirmation) (news bool) {
 		return true
 	}
 	mac := confirmMAC(s.confirm, s.transcript, p.Role)
-	if subtle.ConstantTimeCompare(mac[:], p.MAC[:]) != 1 && m.bites(ruleMAC) {
+	if subtle.ConstantTimeCompare(mac[:], p.MAC[:]) != 1 { // defence: confirmation-mac
 		m.note("a confirmation whose MAC is wrong", p.Role)
 		return true
 	}
@@ -208,7 +208,7 @@ func (m *Machine) allConfirmed(e *epoch) bool {
 // eraseShares forgets the shares of a session that everybody has: with them gone, a state stolen later opens nothing
 // that the frames' own ratchet has closed.
 func (m *Machine) eraseShares(e *epoch) {
-	if e.session == nil || e.session.erased || !m.allConfirmed(e) || !m.bites(ruleErase) {
+	if e.session == nil || e.session.erased || !m.allConfirmed(e) { // defence: shares-erased
 		return
 	}
 	m.dropShares(e)

@@ -156,7 +156,7 @@ func (m *Machine) onUnwrapped(in Unwrapped) {
 	}
 	p := &e.parts[u.of]
 	c := commitment(e.id, p.ann.Role, in.Plaintext)
-	if !in.OK || subtle.ConstantTimeCompare(c[:], p.ann.Commitment[:]) != 1 && m.bites(ruleCommitment) {
+	if !in.OK || subtle.ConstantTimeCompare(c[:], p.ann.Commitment[:]) != 1 { // defence: commitment
 		u.bad = true
 		m.note("a share does not open or does not match its commitment", m.roleOf(e, u.from))
 		m.settle(refs...)

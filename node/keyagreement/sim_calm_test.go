@@ -13,8 +13,8 @@ import (
 // Directed schedules: little goes wrong, and what must happen must happen in time.
 
 // calm starts a world of n roster members without faults.
-func calm(seed uint64, h *hooks, n int) *world {
-	w := newWorld(seed, h)
+func calm(seed uint64, n int) *world {
+	w := newWorld(seed)
 	w.slow = 10 * time.Millisecond
 	w.add(n, n)
 	for _, x := range w.nodes {
@@ -48,8 +48,8 @@ func (n *node) has(t wire.Transcript) bool {
 }
 
 // calmAll: the whole roster asks, so one opens at once and all confirm at once.
-func calmAll(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3+int(seed/4%3))
+func calmAll(seed uint64) *world {
+	w := calm(seed, 3+int(seed/4%3))
 	last := w.start(w.nodes, 20*time.Millisecond)
 	w.run(last+3*time.Second, nil)
 	w.expect(w.oracle.opened == 1, "the whole roster asked, and not one member opened")
@@ -60,8 +60,8 @@ func calmAll(seed uint64, h *hooks) *world {
 }
 
 // calmAbsent: one is away, so the others wait for newcomers, and one opens for all.
-func calmAbsent(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 4)
+func calmAbsent(seed uint64) *world {
+	w := calm(seed, 4)
 	last := w.start(w.nodes[:3], time.Duration(50+w.rng.IntN(180))*time.Millisecond)
 	w.run(last+2500*time.Millisecond, nil)
 	w.expect(w.oracle.opened == 1, "more or less than one member opened")
@@ -72,8 +72,8 @@ func calmAbsent(seed uint64, h *hooks) *world {
 }
 
 // calmMany: newcomers do not end, so one opens after 2 s.
-func calmMany(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 14)
+func calmMany(seed uint64) *world {
+	w := calm(seed, 14)
 	w.start(w.nodes[:13], 250*time.Millisecond)
 	w.run(2200*time.Millisecond, nil)
 	w.expect(w.oracle.opened > 0, "newcomers held the first key up for more than 2 s")
@@ -81,8 +81,8 @@ func calmMany(seed uint64, h *hooks) *world {
 }
 
 // calmJoin: C comes later, reads what was sent, and the three go on with a key of all three.
-func calmJoin(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmJoin(seed uint64) *world {
+	w := calm(seed, 3)
 	w.start(w.nodes[:2], 100*time.Millisecond)
 	w.run(time.Duration(10+w.rng.IntN(3600))*time.Second, nil)
 	t := w.nodes[0].using
@@ -95,8 +95,8 @@ func calmJoin(seed uint64, h *hooks) *world {
 
 // calmStagger: three start by hand, in any order and seconds apart, so that some agree before others are there. In the end
 // all three are in the key.
-func calmStagger(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmStagger(seed uint64) *world {
+	w := calm(seed, 3)
 	for _, n := range w.nodes {
 		w.at(time.Duration(w.rng.IntN(4000))*time.Millisecond, n.boot)
 	}
@@ -107,8 +107,8 @@ func calmStagger(seed uint64, h *hooks) *world {
 
 // calmSpread: one says that it was told something else than the others. They show it what they were told, and again when
 // it says so again, for the first showing may have been lost.
-func calmSpread(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmSpread(seed uint64) *world {
+	w := calm(seed, 3)
 	w.start(w.nodes, 10*time.Millisecond)
 	w.run(5*time.Second, nil)
 	n, other := w.nodes[0], w.nodes[1]
@@ -136,8 +136,8 @@ func calmSpread(seed uint64, h *hooks) *world {
 }
 
 // calmAhead: one whose clock is ahead opens and goes away. The others' next key is a newer one all the same.
-func calmAhead(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmAhead(seed uint64) *world {
+	w := calm(seed, 3)
 	w.nodes[0].skew = 90 * time.Second
 	w.start(w.nodes, 10*time.Millisecond)
 	w.run(5*time.Second, nil)
@@ -153,8 +153,8 @@ func calmAhead(seed uint64, h *hooks) *world {
 }
 
 // calmRekey: a new epoch while the old goes on.
-func calmRekey(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmRekey(seed uint64) *world {
+	w := calm(seed, 3)
 	w.start(w.nodes, 10*time.Millisecond)
 	w.run(20*time.Second, nil)
 	before, holds := w.nodes[0].using, w.oracle.holds
@@ -168,8 +168,8 @@ func calmRekey(seed uint64, h *hooks) *world {
 }
 
 // calmMute: one asks without end and never contributes; it must not keep the others busy for ever.
-func calmMute(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 4)
+func calmMute(seed uint64) *world {
+	w := calm(seed, 4)
 	bad := w.nodes[w.rng.IntN(4)]
 	bad.cheat = mute
 	var again func()
@@ -187,8 +187,8 @@ func calmMute(seed uint64, h *hooks) *world {
 
 // calmMailbox: the relay node's database is lost, or does not take the first deposits; then the contributors go, and the
 // absent member comes.
-func calmMailbox(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmMailbox(seed uint64) *world {
+	w := calm(seed, 3)
 	w.start(w.nodes[:2], 100*time.Millisecond)
 	lostMail := w.rng.IntN(2) == 0
 	if lostMail {
@@ -213,8 +213,8 @@ func calmMailbox(seed uint64, h *hooks) *world {
 }
 
 // calmHalfWay: a contributor's share reaches one of the others and not the third, and then it dies.
-func calmHalfWay(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmHalfWay(seed uint64) *world {
+	w := calm(seed, 3)
 	order := w.rng.Perm(3)
 	dead, holder, lacking := w.nodes[order[0]], w.nodes[order[1]], w.nodes[order[2]]
 	w.fault("death half way")
@@ -246,8 +246,8 @@ func (n *node) m0() (out []wire.Transcript) {
 }
 
 // calmResend: a contributor dies between its commit and its first message, and comes back.
-func calmResend(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmResend(seed uint64) *world {
+	w := calm(seed, 3)
 	w.start(w.nodes[:2], 10*time.Millisecond)
 	victim := w.nodes[1] // A opens
 	victim.dieAfterCommit = true
@@ -272,8 +272,8 @@ func calmResend(seed uint64, h *hooks) *world {
 }
 
 // calmLong: numbers small enough that their end comes.
-func calmLong(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmLong(seed uint64) *world {
+	w := calm(seed, 3)
 	w.limits.Retention, w.limits.MaxAge, w.limits.MaxSessions = time.Minute, 20*time.Second, 3
 	if w.rng.IntN(2) == 0 {
 		w.limits.MaxAge = time.Hour // the session outlives its shares
@@ -305,8 +305,8 @@ func calmLong(seed uint64, h *hooks) *world {
 }
 
 // calmOffer: only the members can pass a roster on.
-func calmOffer(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 4)
+func calmOffer(seed uint64) *world {
+	w := calm(seed, 4)
 	w.start(w.nodes, 10*time.Millisecond)
 	w.run(5*time.Second, nil)
 	w.oldRelay = true
@@ -323,8 +323,8 @@ func calmOffer(seed uint64, h *hooks) *world {
 }
 
 // calmDeaf: nothing passes to or from one member for a while, and nobody has a reason to speak when that ends.
-func calmDeaf(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmDeaf(seed uint64) *world {
+	w := calm(seed, 3)
 	w.start(w.nodes, 10*time.Millisecond)
 	w.run(5*time.Second, nil)
 	w.fault("nothing passes")
@@ -338,8 +338,8 @@ func calmDeaf(seed uint64, h *hooks) *world {
 }
 
 // calmOldDisk: a disk from before the last epoch, which all have confirmed. Nobody sends, so nothing else gives it away.
-func calmOldDisk(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmOldDisk(seed uint64) *world {
+	w := calm(seed, 3)
 	w.quiet = true
 	w.start(w.nodes, 10*time.Millisecond)
 	w.run(5*time.Second, nil)
@@ -358,8 +358,8 @@ func calmOldDisk(seed uint64, h *hooks) *world {
 }
 
 // calmBehind: a disk from two restarts ago, so its next start number has been used before. The others see it and say so.
-func calmBehind(seed uint64, h *hooks) *world {
-	w := calm(seed, h, 3)
+func calmBehind(seed uint64) *world {
+	w := calm(seed, 3)
 	w.start(w.nodes, 10*time.Millisecond)
 	w.run(4*time.Second, nil)
 	n := w.nodes[w.rng.IntN(3)]
@@ -380,15 +380,15 @@ func calmBehind(seed uint64, h *hooks) *world {
 	return w
 }
 
-var directed = []func(uint64, *hooks) *world{
+var directed = []func(uint64) *world{
 	calmAll, calmAbsent, calmMany, calmJoin, calmStagger, calmSpread, calmRekey, calmMute, calmMailbox, calmHalfWay, calmResend,
 	calmLong, calmOffer, calmDeaf, calmOldDisk, calmBehind, calmAhead,
 }
 
 // schedule runs the schedule of a seed: three of four are chaos.
-func schedule(seed uint64, h *hooks) *world {
+func schedule(seed uint64) *world {
 	if seed%4 != 3 {
-		return chaos(seed, h)
+		return chaos(seed)
 	}
-	return directed[int(seed/4)%len(directed)](seed, h)
+	return directed[int(seed/4)%len(directed)](seed)
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // chaos is a random schedule: everything goes wrong for a while, then the network heals and all must agree.
-func chaos(seed uint64, h *hooks) *world {
-	w := newWorld(seed, h)
+func chaos(seed uint64) *world {
+	w := newWorld(seed)
 	r := w.rng
 	n := 3 + r.IntN(3)
 	size := n
@@ -277,11 +277,7 @@ func (w *world) converged() bool {
 		}
 	}
 	for _, n := range all {
-		hooks, wake := n.m.cfg.hooks, n.m.wake
-		n.m.cfg.hooks = nil
-		wants := n.m.wants()
-		n.m.cfg.hooks, n.m.wake = hooks, wake
-		if wants {
+		if judge(n.m).wants() {
 			return false
 		}
 	}

@@ -1,6 +1,8 @@
 package keyagreement
 
 import (
+	"bytes"
+	"cmp"
 	"time"
 
 	"conclave/overlay/wire"
@@ -54,12 +56,9 @@ func (o *oracle) used(n *node) {
 	if n.cheat != honest || !ok || n.m == nil {
 		return
 	}
-	hooks, wake := n.m.cfg.hooks, n.m.wake
-	n.m.cfg.hooks = nil
-	if best := n.m.best(false); best != nil && best.session.transcript != n.using {
+	if best := judge(n.m).best(false); best != nil && best.session.transcript != n.using {
 		n.w.failf("%s uses %d/%d, and %d/%d is ready", n.role, s.Number, len(s.Contributors), best.opening.Number, len(best.parts))
 	}
-	n.m.cfg.hooks, n.m.wake = hooks, wake
 	if limit := uint64(simEpochStart.Add(n.w.now + n.w.limits.Ahead + 70*time.Second).UnixMilli()); s.Number > limit {
 		n.w.failf("%s uses a session whose number is ahead of every clock", n.role)
 	}
@@ -113,11 +112,8 @@ func (o *oracle) rolledBack(n *node, t wire.Transcript) {
 
 // hasOther tells whether there is a session to send under beside an epoch's.
 func (m *Machine) hasOther(e *epoch) bool {
-	hooks := m.cfg.hooks
-	m.cfg.hooks = nil
-	defer func() { m.cfg.hooks = hooks }()
 	for _, x := range m.order {
-		if x != e && m.eligible(x) {
+		if x != e && judge(m).eligible(x) {
 			return true
 		}
 	}
@@ -126,3 +122,62 @@ func (m *Machine) hasOther(e *epoch) bool {
 
 // openerOf names who opened a completed epoch.
 func (o *oracle) openerOf(id wire.EpochID) wire.Role { return o.by[id] }
+
+// judge decides as the specification has it, whatever the machine under test does: a mutant must not judge itself.
+type judgement struct{ *Machine }
+
+func judge(m *Machine) judgement {
+	copied := *m
+	return judgement{&copied} // what looking does to the copy's next deadline is of no account
+}
+
+// eligible tells whether a session may be sent under at all.
+func (m judgement) eligible(e *epoch) bool {
+	if e.session == nil || m.self < 0 || m.roster.removes(e.roster) || m.tainted(e) || e.session.noSend {
+		return false
+	}
+	return e.session.transcript == m.using || e.opening.Number <= uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0))
+}
+
+// best returns the session that is to be used; with all set also one that is not ready.
+func (m judgement) best(all bool) *epoch {
+	var best *epoch
+	for _, e := range m.order {
+		ready := func() bool {
+			return e.session.restored || e.contributorsConfirmed() || !m.now.Before(e.session.completed.Add(m.cfg.Limits.UseAfter))
+		}
+		if m.eligible(e) && (all || ready()) && (best == nil || m.before(e, best)) {
+			best = e
+		}
+	}
+	return best
+}
+
+// before tells whether a is used rather than b: the higher number, then more contributors, then the smaller ID.
+func (m judgement) before(a, b *epoch) bool {
+	return cmp.Or(cmp.Compare(b.opening.Number, a.opening.Number), cmp.Compare(len(b.parts), len(a.parts)), bytes.Compare(a.id[:], b.id[:])) < 0
+}
+
+// wants tells whether a member needs a new epoch.
+func (m judgement) wants() bool {
+	if _, cheat := m.evidence[m.cfg.Self]; cheat || m.now.After(m.roster.Expires) {
+		return false
+	}
+	best := m.best(true)
+	if best == nil || best.roster.Hash != m.roster.Hash || best.contributor(m.cfg.Self) < 0 {
+		return true // without a key, or without this member's share in it
+	}
+	newest, rekey := time.Time{}, m.rekey
+	for _, e := range m.order {
+		switch {
+		case m.eligible(e):
+			if e.session.completed.After(newest) {
+				newest = e.session.completed
+			}
+			rekey = rekey && (e.opening.Number <= m.rekeyNumber || e.contributor(m.cfg.Self) < 0)
+		case e.session == nil && !m.tainted(e) && e.roster == m.roster && e.lack.n > 1 && len(e.early) > 0 && m.before(e, best):
+			return true // others have a newer key
+		}
+	}
+	return rekey || !m.now.Before(newest.Add(m.cfg.Limits.MaxAge))
+}

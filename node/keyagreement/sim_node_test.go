@@ -26,10 +26,7 @@ func (n *node) boot() {
 	n.using = wire.Transcript{}
 	cfg := Config{
 		Group: n.w.group, Self: n.role, Roster: n.roster, Rand: n.w.bytes, Records: maps.Clone(n.disk), Limits: n.w.limits,
-		Sign: func(b []byte) []byte { return simSign(n.member.Identity, b) }, Verify: simVerify, hooks: n.w.hooks,
-	}
-	if n.cheat != honest {
-		cfg.hooks = nil // rules are switched off, and counted, where they must hold
+		Sign: func(b []byte) []byte { return simSign(n.member.Identity, b) }, Verify: simVerify,
 	}
 	_, _ = n.w.bytes.Read(cfg.Instance[:])
 	n.w.oracle.booted(n, cfg.Instance)

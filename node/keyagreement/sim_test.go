@@ -46,7 +46,6 @@ type world struct {
 	now    time.Duration
 	seq    int
 	events eventHeap
-	hooks  *hooks
 	limits Limits
 
 	group  wire.GroupID
@@ -106,11 +105,11 @@ type node struct {
 	died           wire.EpochID
 }
 
-func newWorld(seed uint64, h *hooks) *world {
+func newWorld(seed uint64) *world {
 	var key [32]byte
 	copy(key[:], fmt.Sprint(seed))
 	w := &world{
-		seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), bytes: rand.NewChaCha8(key), hooks: h, limits: DefaultLimits(),
+		seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), bytes: rand.NewChaCha8(key), limits: DefaultLimits(),
 		group: wire.GroupID{1}, byRole: map[wire.Role]*node{}, mail: map[wire.Role][]*letter{}, faults: map[string]int{},
 		relayUp: true, database: wire.DatabaseID{1}, slow: 30 * time.Millisecond,
 	}

@@ -14,16 +14,16 @@ func (m *Machine) eligible(e *epoch) bool {
 		return false
 	}
 	switch {
-	case m.roster.removes(e.roster) && m.bites(ruleHold):
+	case m.roster.removes(e.roster): // defence: removed-reader-holds
 		return false
-	case m.tainted(e) && m.bites(ruleSplit):
+	case m.tainted(e): // defence: split-not-sent-under
 		return false
-	case e.session.noSend && m.bites(ruleRollback):
+	case e.session.noSend: // defence: old-disk-not-sent-under
 		return false
 	case e.session.transcript == m.using:
 		return true // a clock that is set back ends no session in use
 	}
-	return e.opening.Number <= uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0)) || !m.bites(ruleAhead)
+	return e.opening.Number <= uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0)) // defence: number-not-ahead
 }
 
 // tainted tells whether a contributor of an epoch is known to have announced twice under this roster. Others may hold
@@ -44,10 +44,10 @@ func (m *Machine) tainted(e *epoch) bool {
 
 // ready tells whether a session may be used already: all of S have confirmed, or it has been here for a while.
 func (m *Machine) ready(e *epoch) bool {
-	if e.session.restored || e.contributorsConfirmed() && m.bites(ruleAllConfirmed) {
+	if e.session.restored || e.contributorsConfirmed() { // defence: used-when-confirmed
 		return true
 	}
-	return m.reached(e.session.completed.Add(m.cfg.Limits.UseAfter)) && (e.contributorsConfirmed() || m.bites(ruleUseAfter))
+	return m.reached(e.session.completed.Add(m.cfg.Limits.UseAfter)) // defence: used-after-a-while
 }
 
 // best returns the eligible session that is first in (number, |S|, smaller ID), or nil; with all set also one that is
@@ -65,12 +65,12 @@ func (m *Machine) best(all bool) *epoch {
 // before tells whether a is used rather than b.
 func (m *Machine) before(a, b *epoch) bool {
 	if x, y := a.opening.Number, b.opening.Number; x != y {
-		return (x > y) == m.bites(ruleHighest)
+		return x > y // defence: highest-number
 	}
 	if x, y := len(a.parts), len(b.parts); x != y {
-		return (x > y) == m.bites(ruleLarger)
+		return x > y // defence: more-contributors
 	}
-	return (bytes.Compare(a.id[:], b.id[:]) < 0) == m.bites(ruleSmaller)
+	return bytes.Compare(a.id[:], b.id[:]) < 0 // defence: smaller-id
 }
 
 // choose says which session is sent under, when that has changed.
@@ -105,11 +105,11 @@ func (m *Machine) stepWindow() {
 		old := m.reached(e.created.Add(l.Retention))
 		switch {
 		case e.session == nil:
-			if old && m.bites(ruleRetention) {
+			if old { // defence: retention
 				m.drop(e)
 			}
 			continue
-		case old && !e.session.erased && m.bites(ruleRetention):
+		case old && !e.session.erased: // defence: retention
 			m.dropShares(e)
 		default:
 			m.eraseShares(e) // a roster may have removed the last who had not confirmed
@@ -120,7 +120,7 @@ func (m *Machine) stepWindow() {
 	}
 	for i, e := range sessions {
 		over := len(sessions)-i >= l.MaxSessions
-		if (over || m.reached(e.ended().Add(l.Retention))) && m.bites(ruleWindow) {
+		if over || m.reached(e.ended().Add(l.Retention)) { // defence: sessions-bounded
 			m.drop(e)
 		}
 	}
@@ -171,7 +171,7 @@ func (m *Machine) drop(e *epoch) {
 // before. The session told of is dropped for good, the others are kept for reading, and a new epoch is asked for.
 func (m *Machine) onStartBehind(t wire.Transcript) {
 	i := slices.IndexFunc(m.sorted(), func(e *epoch) bool { return e.session != nil && e.session.transcript == t })
-	if i < 0 || !m.bites(ruleRollback) {
+	if i < 0 { // defence: old-disk-not-sent-under
 		return
 	}
 	told := m.sorted()[i]

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -21,11 +20,17 @@ import (
 
 // mutant is one rule, what takes its place, and which tests must then fail.
 type mutant struct {
-	name  string
-	with  string
-	kills []string // arguments of go test
-	file  string   // of the marked line, from the module's root; empty: there is no such line
-	line  int      // from 0
+	name   string
+	with   []string // one for all marked lines, or one for each
+	kills  []string // arguments of go test
+	folder string   // of its block, from the module's root
+	places []place  // the marked lines, in the order of their files and lines
+}
+
+// place is a marked line.
+type place struct {
+	file string // from the module's root
+	line int    // from 0
 }
 
 // verdict is what became of a mutant.
@@ -41,12 +46,17 @@ const (
 // tryLimit is how long one test may run: one that hangs without the rule is killed by it.
 const tryLimit = 3 * time.Minute
 
-var marker = regexp.MustCompile(`// defence: ([a-z0-9-]+)$`)
+const prefix = "//" + " defence: " // in two, so that this line is none
 
-// find returns the mutants of a module, in the order of their files and names. A marker without a mutant, a mutant without
-// a marker and a name that is there twice are errors.
+var (
+	marker  = regexp.MustCompile(prefix + `([a-z0-9-]+)$`)
+	attempt = regexp.MustCompile(`//\s*[Dd]efence:`) // at a marker; what is none is a mistake
+)
+
+// find returns the mutants of a module, in the order of their files and names. A marker without a mutant beside its package, a
+// mutant without a marker, a name that is there twice and what looks like a marker and is none are errors.
 func find(root string) ([]mutant, error) {
-	places, blocks := map[string]mutant{}, map[string]mutant{}
+	places, blocks := map[string][]place{}, map[string]mutant{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -55,7 +65,7 @@ func find(root string) ([]mutant, error) {
 			return fs.SkipDir
 		}
 		if d.Name() == "mutants.txt" && filepath.Base(filepath.Dir(path)) == "testdata" {
-			return readBlocks(path, blocks)
+			return readBlocks(root, path, blocks)
 		}
 		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
 			return readMarkers(root, path, places)
@@ -66,12 +76,20 @@ func find(root string) ([]mutant, error) {
 		return nil, err
 	}
 	var all []mutant
-	for name, place := range places {
+	for name, marked := range places {
 		m, ok := blocks[name]
 		if !ok {
-			return nil, fmt.Errorf("%s:%d: the rule %s has no mutant", place.file, place.line+1, name)
+			return nil, fmt.Errorf("%s:%d: the rule %s has no mutant", marked[0].file, marked[0].line+1, name)
 		}
-		m.file, m.line = place.file, place.line
+		for _, p := range marked {
+			if filepath.Dir(p.file) != m.folder {
+				return nil, fmt.Errorf("%s:%d: the rule %s has its mutant beside another package, %s", p.file, p.line+1, name, m.folder)
+			}
+		}
+		if len(m.with) > 1 && len(m.with) != len(marked) {
+			return nil, fmt.Errorf("the rule %s is marked at %d lines and its mutant has code for %d", name, len(marked), len(m.with))
+		}
+		m.places = marked
 		all = append(all, m)
 	}
 	for name := range blocks {
@@ -79,11 +97,13 @@ func find(root string) ([]mutant, error) {
 			return nil, fmt.Errorf("the mutant %s has no marked line", name)
 		}
 	}
-	slices.SortFunc(all, func(a, b mutant) int { return cmp.Or(strings.Compare(a.file, b.file), strings.Compare(a.name, b.name)) })
+	slices.SortFunc(all, func(a, b mutant) int {
+		return cmp.Or(strings.Compare(a.folder, b.folder), strings.Compare(a.name, b.name))
+	})
 	return all, nil
 }
 
-func readMarkers(root, path string, places map[string]mutant) error {
+func readMarkers(root, path string, places map[string][]place) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -97,38 +117,41 @@ func readMarkers(root, path string, places map[string]mutant) error {
 			continue
 		}
 		match := marker.FindStringSubmatch(line)
-		if match == nil {
-			continue
+		switch {
+		case match != nil:
+			places[match[1]] = append(places[match[1]], place{relative, i})
+		case attempt.MatchString(line):
+			return fmt.Errorf("%s:%d: a marker is %q and a name in lower case, at the end of its line", relative, i+1, prefix)
 		}
-		if old, twice := places[match[1]]; twice {
-			return fmt.Errorf("the rule %s is marked in %s and in %s", match[1], old.file, relative)
-		}
-		places[match[1]] = mutant{file: relative, line: i}
 	}
 	return nil
 }
 
-func readBlocks(path string, blocks map[string]mutant) error {
+func readBlocks(root, path string, blocks map[string]mutant) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
+	folder, err := filepath.Rel(root, filepath.Dir(filepath.Dir(path)))
+	if err != nil {
+		return err
+	}
 	for _, block := range strings.Split(strings.TrimSpace(string(data)), "\n\n") {
-		var m mutant
+		m := mutant{folder: folder}
 		for _, line := range strings.Split(block, "\n") {
 			key, value, _ := strings.Cut(line, ": ")
 			switch key {
 			case "name":
 				m.name = value
 			case "with":
-				m.with = value
+				m.with = append(m.with, value)
 			case "kills":
 				m.kills = append(m.kills, value)
 			default:
 				return fmt.Errorf("%s: the line %q is none of name, with and kills", path, line)
 			}
 		}
-		if m.name == "" || m.with == "" || len(m.kills) == 0 {
+		if m.name == "" || len(m.with) == 0 || len(m.kills) == 0 {
 			return fmt.Errorf("%s: the block %q lacks a name, a with or a kills", path, block)
 		}
 		if _, twice := blocks[m.name]; twice {
@@ -141,55 +164,54 @@ func readBlocks(path string, blocks map[string]mutant) error {
 
 var condition = regexp.MustCompile(`^((?:\} else )?if )((?:[^;{]*; )?)(.*)( \{)$`)
 
-// change returns the source without the rule.
-func (m mutant) change(source string) (string, error) {
+// change returns a file's source without the rule.
+func (m mutant) change(file, source string) (string, error) {
 	lines := strings.Split(source, "\n")
-	code := strings.TrimRight(marker.ReplaceAllString(lines[m.line], ""), " \t")
+	for i, p := range m.places {
+		if p.file != file {
+			continue
+		}
+		changed, err := replace(lines[p.line], m.with[min(i, len(m.with)-1)])
+		if err != nil {
+			return "", err
+		}
+		lines[p.line] = changed
+	}
+	changed := strings.Join(lines, "\n")
+	_, err := parser.ParseFile(token.NewFileSet(), file, changed, parser.SkipObjectResolution)
+	return changed, err
+}
+
+// replace returns a marked line without its rule.
+func replace(line, with string) (string, error) {
+	code := strings.TrimRight(marker.ReplaceAllString(line, ""), " \t")
 	indent := code[:len(code)-len(strings.TrimLeft(code, "\t"))]
 	code = code[len(indent):]
-	switch m.with {
+	switch with {
 	case "never", "always":
 		parts := condition.FindStringSubmatch(code)
 		if parts == nil {
 			return "", fmt.Errorf("the marked line is no if: %s", code)
 		}
-		constant := map[string]string{"never": "false && (", "always": "true || ("}[m.with]
+		constant := map[string]string{"never": "false && (", "always": "true || ("}[with]
 		code = parts[1] + parts[2] + constant + parts[3] + ")" + parts[4]
 	case "drop":
 		code = ""
 	default:
-		code = m.with
+		code = with
 	}
-	lines[m.line] = indent + code
-	changed := strings.Join(lines, "\n")
-	if _, err := parser.ParseFile(token.NewFileSet(), m.file, changed, parser.SkipObjectResolution); err != nil {
-		return "", err
-	}
-	return changed, nil
+	return indent + code, nil
 }
 
 // try builds the mutant and runs its tests until one fails.
 func (m mutant) try(ctx context.Context, root string) (verdict, string) {
-	path, err := filepath.Abs(filepath.Join(root, m.file))
-	if err != nil {
-		return broken, err.Error()
-	}
-	source, err := os.ReadFile(path)
-	if err != nil {
-		return broken, err.Error()
-	}
-	changed, err := m.change(string(source))
-	if err != nil {
-		return broken, err.Error()
-	}
 	dir, err := os.MkdirTemp("", "mutant")
 	if err != nil {
 		return broken, err.Error()
 	}
 	defer os.RemoveAll(dir)
-	file, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
-	text, err := json.Marshal(map[string]map[string]string{"Replace": {path: file}})
-	if err = errors.Join(err, os.WriteFile(file, []byte(changed), 0o600), os.WriteFile(overlay, text, 0o600)); err != nil {
+	overlay, err := m.overlay(root, dir)
+	if err != nil {
 		return broken, err.Error()
 	}
 	for _, test := range m.kills {
@@ -197,12 +219,44 @@ func (m mutant) try(ctx context.Context, root string) (verdict, string) {
 			return v, why
 		}
 	}
-	return survived, m.file
+	return survived, m.folder
+}
+
+// overlay writes the changed files into a folder, and returns the file that tells go test of them.
+func (m mutant) overlay(root, dir string) (string, error) {
+	replace := map[string]string{}
+	for i, p := range m.places {
+		path, err := filepath.Abs(filepath.Join(root, p.file))
+		if err != nil {
+			return "", err
+		}
+		if replace[path] != "" {
+			continue
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		changed, err := m.change(p.file, string(source))
+		if err != nil {
+			return "", err
+		}
+		replace[path] = filepath.Join(dir, fmt.Sprintf("mutant%d.go", i))
+		if err := os.WriteFile(replace[path], []byte(changed), 0o600); err != nil {
+			return "", err
+		}
+	}
+	text, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, text, 0o600)
 }
 
 // runTest runs one go test with the overlay.
 func runTest(ctx context.Context, root, overlay, test string) (verdict, string) {
-	args := append([]string{"test", "-overlay", overlay, "-count=1", "-timeout", tryLimit.String()}, words(test)...)
+	args := append([]string{"test", "-overlay", overlay, "-count=1", "-vet=off", "-timeout", tryLimit.String()}, words(test)...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()

@@ -115,7 +115,10 @@ func TestMarksAndMutantsBelongTogether(t *testing.T) {
 		"has no mutant":        {"door/door.go": source, "door/testdata/mutants.txt": block("name", "age")},
 		"has no marked line":   {"door/door.go": source, "door/testdata/mutants.txt": block("name", "age", "count", "gone")},
 		"is there twice":       {"door/door.go": source, "door/testdata/mutants.txt": block("name", "age", "count", "age")},
-		"is marked in":         {"door/door.go": source, "door/again.go": source, "door/testdata/mutants.txt": block("name", "age", "count")},
+		"beside another":       {"door/door.go": source, "gate/gate.go": source, "door/testdata/mutants.txt": block("name", "age", "count")},
+		"has code for 2":       {"door/door.go": source, "door/testdata/mutants.txt": block("age", "count") + "name: name\nwith: never\nwith: never\nkills: ./door\n"},
+		"in lower case":        {"door/door.go": source, "door/bad.go": "package door\n\nvar x = 1 // Defence: X\n", "door/testdata/mutants.txt": block("name", "age", "count")},
+		"at the end of":        {"door/door.go": source, "door/bad.go": "package door\n\nvar x = 1 // defence: x, because\n", "door/testdata/mutants.txt": block("name", "age", "count")},
 		"is none of name":      {"door/testdata/mutants.txt": "name: x\nwit: never\n"},
 		"lacks a name, a with": {"door/testdata/mutants.txt": "name: x\nwith: never\n"},
 	} {
@@ -141,19 +144,40 @@ func TestOfThisModule(t *testing.T) {
 		t.Fatal("no rule is marked: the test looks at nothing")
 	}
 	for _, m := range all {
-		data, err := os.ReadFile(filepath.Join(root, m.file))
-		if err != nil {
-			t.Fatal(err)
+		for _, p := range m.places {
+			data, err := os.ReadFile(filepath.Join(root, p.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if changed, err := m.change(p.file, string(data)); err != nil || changed == string(data) {
+				t.Errorf("%s: %v", m.name, err)
+			}
 		}
-		if changed, err := m.change(string(data)); err != nil || changed == string(data) {
-			t.Errorf("%s: %v", m.name, err)
-		}
+	}
+}
+
+// TestSeveralLines takes a rule away at all of its lines, in several files, each with its own code.
+func TestSeveralLines(t *testing.T) {
+	t.Parallel()
+	dir := module(t, map[string]string{
+		"door/a.go":                 "package door\n\nfunc one() int { return 1 }\n\nfunc A() int {\n\treturn one() // defence: one\n}\n",
+		"door/b.go":                 "package door\n\nfunc B() int {\n\treturn one() // defence: one\n}\n",
+		"door/door_test.go":         "package door\n\nimport \"testing\"\n\nfunc TestBoth(t *testing.T) {\n\tif A() == 2 && B() == 3 {\n\t\tt.Error(\"gone\")\n\t}\n}\n",
+		"door/testdata/mutants.txt": "name: one\nwith: return 2\nwith: return 3\nkills: ./door\n",
+	})
+	var out, errs bytes.Buffer
+	if code := run(context.Background(), dir, []string{"-j", "1"}, &out, &errs); code != 0 {
+		t.Errorf("exit code %d: %s%s", code, &out, &errs)
+	}
+	out.Reset()
+	if code := run(context.Background(), dir, []string{"-list"}, &out, &errs); code != 0 || strings.Join(strings.Fields(out.String()), " ") != "one door/a.go:6" {
+		t.Errorf("the list: %d, %s", code, &out)
 	}
 }
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-only", "("}, {"-share", "x"}, {"-share", "0/2"}, {"-nonsense"}} {
+	for _, args := range [][]string{{"-only", "("}, {"-share", "x"}, {"-share", "0/2"}, {"-j", "0"}, {"-nonsense"}} {
 		var out, errs bytes.Buffer
 		if code := run(context.Background(), t.TempDir(), args, &out, &errs); code != 2 {
 			t.Errorf("%q: exit code %d", args, code)
