@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"conclave/overlay"
+	"conclave/overlay/topic"
 	"conclave/pki"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -66,7 +67,7 @@ type Config struct {
 // network makes the parts of a member that reach others.
 type network struct {
 	host  func(overlay.HostConfig) (host.Host, error)
-	topic func(context.Context, host.Host, overlay.TopicConfig) (*overlay.TopicHandle, error)
+	topic func(context.Context, host.Host, topic.Config) (*topic.Handle, error)
 }
 
 // Timing is how long the parts of a member wait. Every zero field takes the default beside it.
@@ -166,7 +167,7 @@ func (c Config) validate() (Config, error) {
 		c.network.host = overlay.NewHost
 	}
 	if c.network.topic == nil {
-		c.network.topic = overlay.JoinTopic
+		c.network.topic = topic.Join
 	}
 	c.Timing = c.Timing.withDefaults()
 	for _, f := range c.Timing.fields() {

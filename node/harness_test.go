@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/pki/pkitest"
@@ -169,10 +169,10 @@ func (w *world) config(role string) Config {
 
 // dropping has a member lose batches on their way over the topic: those for which drop reports true.
 func dropping(cfg *Config, drop func() bool) {
-	cfg.network.topic = func(ctx context.Context, h host.Host, topic overlay.TopicConfig) (*overlay.TopicHandle, error) {
-		deliver := topic.Deliver
-		topic.Deliver = func(m overlay.Message) bool { return drop() || deliver(m) }
-		return overlay.JoinTopic(ctx, h, topic)
+	cfg.network.topic = func(ctx context.Context, h host.Host, t topic.Config) (*topic.Handle, error) {
+		deliver := t.Deliver
+		t.Deliver = func(m topic.Message) bool { return drop() || deliver(m) }
+		return topic.Join(ctx, h, t)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"conclave/node/state"
 	"conclave/node/uplink"
 	"conclave/overlay"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 	"conclave/pki"
 
@@ -63,7 +64,7 @@ type Node struct {
 	// Static after open.
 	life    context.Context // of run
 	host    host.Host
-	topic   *overlay.TopicHandle
+	topic   *topic.Handle
 	shares  *overlay.StreamServer
 	backlog *overlay.StreamServer // nil without a LAN
 
@@ -90,7 +91,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, self: self, roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile),
-		hub: feed.New(func(n uint64) Event { return Lagged{At: At{cfg.Now()}, Events: n} }), state: store, in: sendqueue.New(maxOutbox, delivery.MaxMine), topicName: overlay.Topic(cfg.Group.ID),
+		hub: feed.New(func(n uint64) Event { return Lagged{At: At{cfg.Now()}, Events: n} }), state: store, in: sendqueue.New(maxOutbox, delivery.MaxMine), topicName: topic.Name(cfg.Group.ID),
 		todo: make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), heard: &heard{born: time.Now()},
 	}
 	if n.engine, err = newEngine(n); err != nil {

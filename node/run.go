@@ -11,6 +11,7 @@ import (
 	"conclave/node/uplink"
 	"conclave/overlay"
 	"conclave/overlay/batch"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -66,7 +67,7 @@ func (n *Node) open() error {
 	}
 	n.host = h
 	n.engine.reach.Begin(n.life, h)
-	n.topic, err = n.cfg.network.topic(context.Background(), h, overlay.TopicConfig{
+	n.topic, err = n.cfg.network.topic(context.Background(), h, topic.Config{
 		Group: n.cfg.Group.ID, Members: len(roster.Members), Log: n.cfg.Log, Validate: n.validate, Deliver: n.deliver,
 		Admit:  func(p peer.ID) bool { return n.roster.Load().Admits(p) },
 		Relays: func(p peer.ID) bool { _, ok := n.roster.Load().Relay(p); return ok },
@@ -113,7 +114,7 @@ func (n *Node) validate(_ peer.ID, data []byte) (any, bool) {
 }
 
 // deliver hands a batch that validate found good to the engine. What finds no room is fetched from the backlog.
-func (n *Node) deliver(m overlay.Message) bool {
+func (n *Node) deliver(m topic.Message) bool {
 	b, ok := m.Read.(*wire.Batch)
 	if !ok {
 		return false // cannot be: only defences' tests leave the validator out

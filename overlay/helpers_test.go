@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay/wire"
-
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -80,8 +78,6 @@ func everyone(hosts ...host.Host) func(peer.ID) bool {
 	}
 	return func(p peer.ID) bool { return known[p] }
 }
-
-var testGroup = wire.GroupID{1, 2, 3}
 
 // open opens a stream and writes a byte, because negotiation is lazy.
 func open(t testing.TB, h host.Host, p peer.ID, proto protocol.ID) network.Stream {

@@ -3,12 +3,10 @@ package overlay
 import (
 	"time"
 
-	"conclave/overlay/wire"
-
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
-// Specification constants (SPEC.md sections 3, 7.1 and 8).
+// Specification constants (SPEC.md sections 3 and 8).
 const (
 	// SessionProtocol is the stream between a member and a relay node: handshake, mailbox, backlog.
 	SessionProtocol protocol.ID = "/conclave/session/1.0.0"
@@ -18,26 +16,10 @@ const (
 	ShareProtocol protocol.ID = "/conclave/share/1.0.0"
 	// BacklogProtocol is the stream on which a member asks another for batches that it missed.
 	BacklogProtocol protocol.ID = "/conclave/backlog/1.0.0"
-
-	topicPrefix = "/conclave/1.0.0/"
-
-	// maxTopicRPC is the largest pubsub RPC in bytes: two of the largest batches.
-	maxTopicRPC = 2 * wire.MaxBatch
-	// maxTopicControl is the largest part of an RPC that is not messages.
-	maxTopicControl = 128 << 10
-	// maxSubscriptions is the largest number of subscriptions in one RPC.
-	maxSubscriptions = 8
 )
 
 // Implementation constants. Those marked arbitrary could be half or double without harm.
 const (
-	// topicQueue is the length of every pubsub queue. The default of 32 loses two thirds of a burst of 1,000.
-	topicQueue = 4096
-	// topicHeartbeat bounds how long a newly connected peer stays outside the mesh (library default 1 s).
-	topicHeartbeat = 100 * time.Millisecond
-	// subscribeAfter is how long a member waits for the first topic peer before it subscribes all the same: somebody
-	// who subscribes while a peer is known is in that peer's mesh at once, otherwise at the next heartbeat.
-	subscribeAfter = 100 * time.Millisecond
 	// quicDelay is what a QUIC dial waits behind TCP: long enough for TCP to win on a fast network, where it is the
 	// cheaper transport, short enough to cost nothing on a slow one. Arbitrary.
 	quicDelay = 15 * time.Millisecond
@@ -66,6 +48,3 @@ const (
 	// userAgent is what identify tells a stranger: not a version.
 	userAgent = "conclave"
 )
-
-// Topic returns the name of a group's topic.
-func Topic(g wire.GroupID) string { return topicPrefix + g.String() }

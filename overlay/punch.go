@@ -157,7 +157,7 @@ func probe(ctx context.Context, t transport.Transport, a ma.Multiaddr, p peer.ID
 		return nil, err
 	}
 	defer s.Reset()
-	if err := negotiate(ctx, s, identify.ID); err != nil {
+	if err := Negotiate(ctx, s, identify.ID); err != nil {
 		return nil, err
 	}
 	var m identifypb.Identify

@@ -77,9 +77,9 @@ func OpenStream(ctx context.Context, h host.Host, p peer.ID, proto protocol.ID) 
 	return s, nil
 }
 
-// negotiate agrees on the protocol of a stream that was opened on a connection and not by the host, and gives it the deadline
+// Negotiate agrees on the protocol of a stream that was opened on a connection and not by the host, and gives it the deadline
 // of ctx, if there is one.
-func negotiate(ctx context.Context, s network.MuxedStream, proto protocol.ID) error {
+func Negotiate(ctx context.Context, s network.MuxedStream, proto protocol.ID) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := s.SetDeadline(deadline); err != nil {
 			return err

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"conclave/overlay"
 	"conclave/overlay/batch"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 	"conclave/pki/pkitest"
 )
@@ -15,7 +15,7 @@ import (
 // A member publishes a forged copy of another's batch before the real one comes. Pubsub marks an ID as seen before it
 // validates, so with an ID that leaves out the signature the real batch would be taken for a duplicate.
 func TestAttackForgedBatchComesFirst(t *testing.T) {
-	off := defences{noTopicCheck: true, topic: overlay.TopicDefences{ShortID: true}}
+	off := defences{noTopicCheck: true, topic: topic.Defences{ShortID: true}}
 	attack(t, off, func(t *testing.T, d defences, works bool) {
 		g := pkitest.NewGroup(t, "A", "B", "M")
 		n, _, _, topicA, topicB := attacked(t, g, d)

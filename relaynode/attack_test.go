@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conclave/overlay"
+	"conclave/overlay/topic"
 	"conclave/pki/pkitest"
 
 	"github.com/libp2p/go-libp2p-pubsub/pb"
@@ -26,7 +27,7 @@ var pubsubProtocols = []protocol.ID{"/floodsub/1.0.0", "/meshsub/1.0.0", "/meshs
 // openTopic switches off everything that keeps outsiders off the topic.
 var openTopic = defences{
 	noTopicAdmission: true, noTopicCheck: true,
-	topic: overlay.TopicDefences{AnyProtocol: true, NoStreamGate: true, NoInspector: true, NoSubscriptionFilter: true, NoValidator: true},
+	topic: topic.Defences{AnyProtocol: true, NoStreamGate: true, NoInspector: true, NoSubscriptionFilter: true, NoValidator: true},
 }
 
 // outsider is somebody with a raw libp2p stack who speaks pubsub by hand.
@@ -120,7 +121,7 @@ func attack(t *testing.T, off defences, run func(t *testing.T, d defences, works
 }
 
 // attacked starts a relay node with these defences off, and two members in its topic.
-func attacked(t testing.TB, g *pkitest.Group, d defences) (n *Node, a, b *client, topicA, topicB *overlay.TopicHandle) {
+func attacked(t testing.TB, g *pkitest.Group, d defences) (n *Node, a, b *client, topicA, topicB *topic.Handle) {
 	t.Helper()
 	cfg := relayConfig(g)
 	cfg.defences = d

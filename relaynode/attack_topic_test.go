@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay"
 	"conclave/overlay/batch"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 	"conclave/pki/pkitest"
 
@@ -70,7 +70,7 @@ func TestAttackOutsiderPublishes(t *testing.T) {
 }
 
 // arrives reports whether B receives data. When it should not, what A then says shows that the topic works meanwhile.
-func arrives(t *testing.T, g *pkitest.Group, data []byte, topicA, topicB *overlay.TopicHandle, should bool) bool {
+func arrives(t *testing.T, g *pkitest.Group, data []byte, topicA, topicB *topic.Handle, should bool) bool {
 	t.Helper()
 	wait := patience
 	if !should {
@@ -104,7 +104,7 @@ func TestAttackInventedTopics(t *testing.T) {
 	if testing.Short() {
 		t.Skip("sends 200,000 subscriptions")
 	}
-	off := defences{noTopicCheck: true, topic: overlay.TopicDefences{NoSubscriptionFilter: true, NoInspector: true}}
+	off := defences{noTopicCheck: true, topic: topic.Defences{NoSubscriptionFilter: true, NoInspector: true}}
 	const few, many = 16 << 20, 40 << 20 // bytes; measured: 1.4 MB and 88 MB
 	attack(t, off, func(t *testing.T, d defences, works bool) {
 		g := pkitest.NewGroup(t, "A", "B", "M")
@@ -136,7 +136,7 @@ func TestAttackOutsiderInventsTopics(t *testing.T) {
 	n, _, _, _, _ := attacked(t, g, defences{})
 	o := newOutsider(t, n, newHost(t, pkitest.NewIdentity(t)))
 	for _, p := range pubsubProtocols {
-		if o.speak(p, inventions()...) && soon(false, func() bool { return n.topic.Drops()[overlay.DropStream] == 0 }) {
+		if o.speak(p, inventions()...) && soon(false, func() bool { return n.topic.Drops()[topic.DropStream] == 0 }) {
 			t.Errorf("%s: nobody refused the stream", p)
 		}
 	}

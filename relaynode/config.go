@@ -10,6 +10,7 @@ import (
 
 	"conclave/overlay"
 	"conclave/overlay/session"
+	"conclave/overlay/topic"
 	"conclave/pki"
 	"conclave/relaynode/backlog"
 	"conclave/relaynode/mailbox"
@@ -78,7 +79,7 @@ type defences struct {
 	noForwardCheck   bool // another relay node's word deletes mail that was never handed to it
 	fieldIsIdentity  bool // a session's peer is the one that its certificate names, not the one that was proven
 
-	topic   overlay.TopicDefences
+	topic   topic.Defences
 	session session.Defences
 }
 
@@ -92,10 +93,10 @@ type Limits struct {
 	Sweep      time.Duration // distance of two searches for expired mail and batches; 1 min
 	MailWindow time.Duration // mail that is not acknowledged no longer holds back other mail after; 10 s
 
-	Requests float64           // session requests of one peer a second, in the long run; 100 (burst: 10 s of it)
-	Bytes    float64           // bytes that one peer deposits and stores a second, in the long run; 4 MiB (burst: 8 s of it)
-	Fetches  float64           // bytes that one peer fetches a second, in the long run; 8 MiB (burst: 8 s of it)
-	Topic    overlay.TopicRate // what one peer publishes; overlay.DefaultTopicRate
+	Requests float64    // session requests of one peer a second, in the long run; 100 (burst: 10 s of it)
+	Bytes    float64    // bytes that one peer deposits and stores a second, in the long run; 4 MiB (burst: 8 s of it)
+	Fetches  float64    // bytes that one peer fetches a second, in the long run; 8 MiB (burst: 8 s of it)
+	Topic    topic.Rate // what one peer publishes; topic.DefaultRate
 
 	AppendQueue int // topic batches that wait for the backlog; 4096
 	MailPage    int // bytes of mail handed on before the first acknowledgement is waited for; 256 KiB
@@ -116,7 +117,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.MailWindow, 10*time.Second)
 	fill(&l.Requests, 100)
 	fill(&l.Bytes, 4<<20)
-	fill(&l.Topic, overlay.DefaultTopicRate)
+	fill(&l.Topic, topic.DefaultRate)
 	fill(&l.Fetches, 8<<20)
 	fill(&l.AppendQueue, 4096)
 	fill(&l.MailPage, 256<<10)

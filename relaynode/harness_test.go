@@ -12,6 +12,7 @@ import (
 	"conclave/overlay"
 	"conclave/overlay/batch"
 	"conclave/overlay/session"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/pki/keystore"
@@ -263,7 +264,7 @@ func frame(sender uint16, start, counter uint32, fill byte) []byte {
 // signed returns a batch of frames by a member.
 func signed(t testing.TB, g *pkitest.Group, role string, frames ...[]byte) []byte {
 	t.Helper()
-	b, err := batch.Sign(g.Member(role).Identity, overlay.Topic(g.Group.ID), wire.BatchFrames, frames)
+	b, err := batch.Sign(g.Member(role).Identity, topic.Name(g.Group.ID), wire.BatchFrames, frames)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,22 +272,22 @@ func signed(t testing.TB, g *pkitest.Group, role string, frames ...[]byte) []byt
 }
 
 // joinTopic puts a connected member into the topic and returns when it can publish.
-func joinTopic(t testing.TB, g *pkitest.Group, h host.Host) *overlay.TopicHandle {
+func joinTopic(t testing.TB, g *pkitest.Group, h host.Host) *topic.Handle {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	topic, err := overlay.JoinTopic(ctx, h, overlay.TopicConfig{
+	joined, err := topic.Join(ctx, h, topic.Config{
 		Group: g.Group.ID, Members: len(g.Roster.Members), Admit: g.Roster.Admits, Log: quiet(),
 		Relays: func(p peer.ID) bool { _, ok := g.Roster.Relay(p); return ok },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = topic.Close() })
-	if err := topic.Ready(ctx); err != nil {
+	t.Cleanup(func() { _ = joined.Close() })
+	if err := joined.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return topic
+	return joined
 }
 
 // eventually waits until something holds.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"conclave/overlay"
 	"conclave/overlay/batch"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 	"conclave/pki/pkitest"
 )
@@ -114,7 +114,7 @@ func TestPartsCoverEveryByte(t *testing.T) {
 // controlBatch is a batch with a message of key agreement, by A.
 func controlBatch(t *testing.T, g *pkitest.Group, item []byte) []byte {
 	t.Helper()
-	b, err := batch.Sign(g.Member("A").Identity, overlay.Topic(g.Group.ID), wire.BatchControl, [][]byte{item})
+	b, err := batch.Sign(g.Member("A").Identity, topic.Name(g.Group.ID), wire.BatchControl, [][]byte{item})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"conclave/overlay"
 	"conclave/overlay/durable"
 	"conclave/overlay/session"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/relaynode/backlog"
@@ -33,7 +34,7 @@ type Node struct {
 	database  wire.DatabaseID
 	started   time.Time
 	host      host.Host
-	topic     *overlay.TopicHandle
+	topic     *topic.Handle
 	sessions  *overlay.StreamServer
 	peers     *overlay.StreamServer // of other relay nodes
 	handshake session.Config
@@ -75,7 +76,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("configuring the relay node: %w", err)
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Log, topicName: overlay.Topic(cfg.Group.ID),
+		cfg: cfg, log: cfg.Log, topicName: topic.Name(cfg.Group.ID),
 		roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile), table: newTable(), rates: newRatebook(cfg.Limits),
 		count: newCounters(), forgotten: newPeerSet(), appends: make(chan *backlog.Entry, cfg.Limits.AppendQueue),
 		headsBell: newBell(), presence: newBell(), sweep: newBell(),
@@ -168,14 +169,14 @@ func (n *Node) openTopic() error {
 	if n.cfg.defences.noTopicAdmission {
 		admit = func(peer.ID) bool { return true }
 	}
-	topic, err := overlay.JoinTopic(n.ctx, n.host, overlay.TopicConfig{
+	joined, err := topic.Join(n.ctx, n.host, topic.Config{
 		Group: n.cfg.Group.ID, Hub: true, Members: n.size(), Admit: admit, Validate: n.validate, Deliver: n.deliver,
 		Rate: n.cfg.Limits.Topic, Log: n.log, Defences: n.cfg.defences.topic,
 	})
 	if err != nil {
 		return err
 	}
-	n.topic = topic
+	n.topic = joined
 	return nil
 }
 

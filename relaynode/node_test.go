@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay"
 	"conclave/overlay/batch"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 	"conclave/pki/pkitest"
 
@@ -309,7 +309,7 @@ func TestConfigIsValidated(t *testing.T) {
 	}
 }
 
-func publish(t testing.TB, topic *overlay.TopicHandle, data []byte) {
+func publish(t testing.TB, topic *topic.Handle, data []byte) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -318,7 +318,7 @@ func publish(t testing.TB, topic *overlay.TopicHandle, data []byte) {
 	}
 }
 
-func receive(t testing.TB, topic *overlay.TopicHandle) []byte {
+func receive(t testing.TB, topic *topic.Handle) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -331,12 +331,12 @@ func receive(t testing.TB, topic *overlay.TopicHandle) []byte {
 
 // warmUp publishes control batches of a member until another receives one: from then on the hub has both in its mesh. It
 // returns when all that were published have come.
-func warmUp(t testing.TB, g *pkitest.Group, role string, from, to *overlay.TopicHandle) {
+func warmUp(t testing.TB, g *pkitest.Group, role string, from, to *topic.Handle) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for i := 0; ; i++ {
 		item := binary.BigEndian.AppendUint32([]byte("warm up "), uint32(i))
-		data, err := batch.Sign(g.Member(role).Identity, overlay.Topic(g.Group.ID), wire.BatchControl, [][]byte{item})
+		data, err := batch.Sign(g.Member(role).Identity, topic.Name(g.Group.ID), wire.BatchControl, [][]byte{item})
 		if err != nil {
 			t.Fatal(err)
 		}

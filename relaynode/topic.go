@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"conclave/overlay"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 	"conclave/relaynode/backlog"
 
@@ -24,7 +24,7 @@ func (n *Node) validate(from peer.ID, data []byte) (any, bool) {
 
 // deliver queues a batch off the topic for the backlog. A batch that finds the queue full is dropped here only: the
 // members have it, and its sender, who gets no acknowledgement, stores it again.
-func (n *Node) deliver(m overlay.Message) bool {
+func (n *Node) deliver(m topic.Message) bool {
 	e, ok := m.Read.(*backlog.Entry)
 	if !ok || e.Data == nil {
 		return true // not a batch: only defences' tests let it come this far

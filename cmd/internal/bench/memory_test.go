@@ -22,6 +22,7 @@ import (
 	"conclave/overlay"
 	"conclave/overlay/baseline"
 	"conclave/overlay/session"
+	"conclave/overlay/topic"
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/pki/keystore"
@@ -199,7 +200,7 @@ func memory(ctx context.Context, how, home string, connect func(ctx context.Cont
 type idle struct {
 	host    host.Host
 	conn    *session.Conn
-	topic   *overlay.TopicHandle
+	topic   *topic.Handle
 	drained chan struct{}
 }
 
@@ -236,7 +237,7 @@ func newIdle(ctx context.Context, group *pkitest.Group, role wire.Role, relay pe
 			}
 		}
 	}()
-	m.topic, err = overlay.JoinTopic(ctx, m.host, overlay.TopicConfig{
+	m.topic, err = topic.Join(ctx, m.host, topic.Config{
 		Group: group.Group.ID, Members: idleMembers, Admit: group.Roster.Admits, Log: log,
 	})
 	if err != nil {

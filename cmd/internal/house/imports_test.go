@@ -32,6 +32,9 @@ var arrows = []arrow{
 	{from: "relaynode", not: []string{"conclave/cmd"}, reason: "arrows point down"},
 	{from: "node", not: []string{"conclave/cmd"}, reason: "arrows point down"},
 	{from: "overlay", not: []string{"conclave/node", "conclave/relaynode", "conclave/cmd", "conclave/pki/authority"}, reason: "arrows point down"},
+	{from: "overlay", not: []string{"conclave/overlay/topic"}, reason: "the topic runs over hosts, not hosts over the topic"},
+	{from: "overlay/topic", not: []string{"conclave"}, except: []string{"conclave/overlay$", "conclave/overlay/topic", "conclave/overlay/wire"}, reason: "the topic does not know who is who"},
+	{from: "cmd", not: []string{"conclave/overlay/topic"}, direct: true, reason: "only a member and a relay node are in the topic"},
 	{from: "overlay/wire", not: []string{"conclave"}, except: []string{"conclave/overlay/wire"}, reason: "the codec is a leaf"},
 	{from: "overlay/wire", not: slices.Concat(hosts, []string{"net", "crypto/rsa"}), direct: true, reason: "the codec has no keys and no sockets"},
 	{from: "overlay/backoff", not: []string{"conclave"}, except: []string{"conclave/overlay/backoff"}, reason: "how long to wait is arithmetic"},
@@ -142,6 +145,8 @@ func TestImportArrowsBite(t *testing.T) {
 		{"a screen reaches below node", pkg{ImportPath: "conclave/cmd/node", Imports: []string{"conclave/node/frame"}}, true},
 		{"a screen uses node", pkg{ImportPath: "conclave/cmd/node", Imports: []string{"conclave/node"}, Deps: []string{"conclave/node", "conclave/node/frame"}}, false},
 		{"a room imports the house", pkg{ImportPath: "conclave/node/uplink", Deps: []string{"conclave/node"}}, true},
+		{"hosts know the topic", pkg{ImportPath: "conclave/overlay", Deps: []string{"conclave/overlay/topic"}}, true},
+		{"the topic knows hosts", pkg{ImportPath: "conclave/overlay/topic", Deps: []string{"conclave/overlay", "conclave/overlay/wire"}}, false},
 		{"frames log", pkg{ImportPath: "conclave/node/frame", Imports: []string{"log"}}, true},
 	} {
 		got := slices.ContainsFunc(arrows, func(a arrow) bool { return len(a.breaks(c.p)) > 0 })

@@ -20,7 +20,6 @@ const (
 var large = map[string]string{
 	"node/keyagreement": "Machine is to be divided by what it decides",
 	"relaynode":         "admission and what relay nodes tell each other are to become rooms",
-	"overlay":           "the topic is to become a room",
 }
 
 // wide are the types that are wider than a room allows still. The list only gets shorter.

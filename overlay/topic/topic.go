@@ -1,4 +1,4 @@
-package overlay
+package topic
 
 import (
 	"context"
@@ -22,8 +22,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// TopicConfig says how to join a group's topic.
-type TopicConfig struct {
+// Config says how to join a group's topic.
+type Config struct {
 	// Group names the topic.
 	Group wire.GroupID
 	// Hub is set by a relay node: its mesh takes every member.
@@ -44,17 +44,17 @@ type TopicConfig struct {
 	// it had room for it: a message that it has none for is counted and lost here. It runs on the library's event loop
 	// and must neither wait nor work. Default nil: Receive returns the messages.
 	Deliver func(Message) bool
-	// Rate bounds what one peer may hand over. The zero value stands for DefaultTopicRate.
-	Rate TopicRate
+	// Rate bounds what one peer may hand over. The zero value stands for DefaultRate.
+	Rate Rate
 	// Log takes what goes wrong, and the library's lines. Required.
 	Log *slog.Logger
 	// Defences switches defences off, for tests. Its zero value means that all are on.
-	Defences TopicDefences
+	Defences Defences
 }
 
-// TopicDefences switches off, one by one, what keeps outsiders off the topic. It exists so that tests can show that
+// Defences switches off, one by one, what keeps outsiders off the topic. It exists so that tests can show that
 // each attack works without them. Nothing else may set a field.
-type TopicDefences struct {
+type Defences struct {
 	AnyProtocol          bool // offer floodsub too, which has no mesh to keep anyone out of
 	NoStreamGate         bool // open and accept pubsub streams with anybody, over anything
 	NoInspector          bool // look into no RPC before it is handled
@@ -63,21 +63,21 @@ type TopicDefences struct {
 	ShortID              bool // leave the last 64 bytes, a batch's signature, out of a message's ID
 }
 
-func (c *TopicConfig) complete() error {
+func (c *Config) complete() error {
 	if c.Admit == nil || c.Log == nil {
 		return errors.New("a topic needs Admit and Log")
 	}
 	if c.Members <= 0 {
 		c.Members = 16
 	}
-	if c.Rate == (TopicRate{}) {
-		c.Rate = DefaultTopicRate
+	if c.Rate == (Rate{}) {
+		c.Rate = DefaultRate
 	}
 	return nil
 }
 
-// TopicHandle is this node's place in the group's topic.
-type TopicHandle struct {
+// Handle is this node's place in the group's topic.
+type Handle struct {
 	// Static after construction.
 	host   host.Host
 	id     peer.ID // of host
@@ -86,7 +86,7 @@ type TopicHandle struct {
 	guard  *guard
 	give   func(Message) bool // nil: to whoever calls Receive
 	drops  *drops
-	peers  *topicPeers
+	peers  *peers
 	topic  *pubsub.Topic
 	protos []protocol.ID
 	ctx    context.Context
@@ -104,17 +104,17 @@ type TopicHandle struct {
 type Message struct {
 	From peer.ID // who handed it over, which is not its author
 	Data []byte
-	Read any // what TopicConfig.Validate returned
+	Read any // what Config.Validate returned
 }
 
-// JoinTopic joins the group's topic. A member subscribes as soon as there is a peer of the topic that it can send to, so
+// Join joins the group's topic. A member subscribes as soon as there is a peer of the topic that it can send to, so
 // that it is in that peer's mesh at once. Close the handle before the host.
-func JoinTopic(ctx context.Context, h host.Host, cfg TopicConfig) (*TopicHandle, error) {
+func Join(ctx context.Context, h host.Host, cfg Config) (*Handle, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	t := &TopicHandle{
-		host: h, id: h.ID(), name: Topic(cfg.Group), log: cfg.Log, drops: newDrops(), peers: newTopicPeers(),
+	t := &Handle{
+		host: h, id: h.ID(), name: Name(cfg.Group), log: cfg.Log, drops: newDrops(), peers: newPeers(),
 		subscribed: make(chan struct{}), protos: protocols(cfg.Defences), give: cfg.Deliver,
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
@@ -128,7 +128,7 @@ func JoinTopic(ctx context.Context, h host.Host, cfg TopicConfig) (*TopicHandle,
 	return t, ctx.Err()
 }
 
-func (t *TopicHandle) join(cfg TopicConfig) error {
+func (t *Handle) join(cfg Config) error {
 	t.guard = newGuard(t.host, t.name, cfg, t.drops)
 	var h host.Host = t.host
 	if !cfg.Defences.NoStreamGate {
@@ -152,7 +152,7 @@ func (t *TopicHandle) join(cfg TopicConfig) error {
 
 // options are settings without which a star loses messages or lets outsiders in; SPEC.md section 7.1 lists those that
 // others must share.
-func (t *TopicHandle) options(cfg TopicConfig) []pubsub.Option {
+func (t *Handle) options(cfg Config) []pubsub.Option {
 	opts := []pubsub.Option{
 		// Frames carry their author and their batch a signature; the library's own would be checked at every hop.
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
@@ -161,15 +161,15 @@ func (t *TopicHandle) options(cfg TopicConfig) []pubsub.Option {
 		// forged copy suppress the real message.
 		pubsub.WithMessageIdFn(messageID(cfg.Defences)),
 		pubsub.WithGossipSubProtocols(t.protos, pubsub.GossipSubDefaultFeatures),
-		pubsub.WithGossipSubParams(topicParams(cfg.Hub, cfg.Members)),
+		pubsub.WithGossipSubParams(params(cfg.Hub, cfg.Members)),
 		pubsub.WithPeerExchange(false),
 		pubsub.WithFloodPublish(true),
-		pubsub.WithPeerOutboundQueueSize(topicQueue),
-		pubsub.WithMaxMessageSize(maxTopicRPC),
-		pubsub.WithMaxControlMessageSize(maxTopicControl),
+		pubsub.WithPeerOutboundQueueSize(queue),
+		pubsub.WithMaxMessageSize(maxRPC),
+		pubsub.WithMaxControlMessageSize(maxControl),
 		pubsub.WithLogger(libraryLog(cfg.Log)),
 		pubsub.WithRPCLogger(libraryLog(cfg.Log)),
-		pubsub.WithRawTracer(&topicTracer{drops: t.drops, peers: t.peers}),
+		pubsub.WithRawTracer(&tracer{drops: t.drops, peers: t.peers}),
 	}
 	if !cfg.Defences.NoInspector || !cfg.Defences.NoValidator {
 		opts = append(opts, pubsub.WithAppSpecificRpcInspector(t.guard.inspect))
@@ -181,7 +181,7 @@ func (t *TopicHandle) options(cfg TopicConfig) []pubsub.Option {
 }
 
 // messageID is the hash of the whole data.
-func messageID(d TopicDefences) pubsub.MsgIdFunction {
+func messageID(d Defences) pubsub.MsgIdFunction {
 	return func(m *pb.Message) string {
 		data := m.GetData()
 		if d.ShortID && len(data) > ed25519.SignatureSize {
@@ -193,15 +193,15 @@ func messageID(d TopicDefences) pubsub.MsgIdFunction {
 }
 
 // protocols leaves floodsub out: whoever speaks it is sent every message without asking.
-func protocols(d TopicDefences) []protocol.ID {
+func protocols(d Defences) []protocol.ID {
 	if d.AnyProtocol {
 		return pubsub.GossipSubDefaultProtocols
 	}
 	return pubsub.GossipSubDefaultProtocols[:4]
 }
 
-// topicParams sizes the mesh. A hub prunes nobody. A member's mesh is the hubs and, on a LAN, up to a dozen members.
-func topicParams(hub bool, members int) pubsub.GossipSubParams {
+// params sizes the mesh. A hub prunes nobody. A member's mesh is the hubs and, on a LAN, up to a dozen members.
+func params(hub bool, members int) pubsub.GossipSubParams {
 	p := pubsub.DefaultGossipSubParams()
 	p.Dout = 0
 	if hub {
@@ -210,18 +210,18 @@ func topicParams(hub bool, members int) pubsub.GossipSubParams {
 		p.D, p.Dlo, p.Dhi = 12, 8, 24
 	}
 	p.Dscore = min(p.Dscore, p.Dhi)
-	p.HeartbeatInterval = topicHeartbeat
-	p.HeartbeatInitialDelay = topicHeartbeat / 2
+	p.HeartbeatInterval = heartbeat
+	p.HeartbeatInitialDelay = heartbeat / 2
 	p.HistoryLength, p.HistoryGossip = 20, 5 // 2 s and 0.5 s of messages
 	// Whoever comes back while another's backoff for it runs is refused and then waits a minute more, deaf: so a member
 	// that restarts. On a star there is no crowd that a backoff would have to keep apart.
 	p.PruneBackoff, p.UnsubscribeBackoff = 10*time.Millisecond, 10*time.Millisecond
-	p.IDontWantMessageThreshold = maxTopicRPC // on a star IDONTWANT only costs
+	p.IDontWantMessageThreshold = maxRPC // on a star IDONTWANT only costs
 	return p
 }
 
 // follow keeps the set of the topic's peers.
-func (t *TopicHandle) follow(events *pubsub.TopicEventHandler) {
+func (t *Handle) follow(events *pubsub.TopicEventHandler) {
 	defer events.Cancel()
 	for {
 		e, err := events.NextPeerEvent(t.ctx)
@@ -234,7 +234,7 @@ func (t *TopicHandle) follow(events *pubsub.TopicEventHandler) {
 
 // subscribeInTime subscribes when the first peer can be sent to, or none comes. Somebody who subscribes when a peer has
 // only said that it is in the topic grafts nobody: the library takes those into the mesh whom its own stream reaches.
-func (t *TopicHandle) subscribeInTime() {
+func (t *Handle) subscribeInTime() {
 	ctx, cancel := context.WithTimeout(t.ctx, subscribeAfter)
 	defer cancel()
 	if t.Ready(ctx) == nil || t.ctx.Err() == nil {
@@ -242,10 +242,10 @@ func (t *TopicHandle) subscribeInTime() {
 	}
 }
 
-func (t *TopicHandle) subscribe() {
+func (t *Handle) subscribe() {
 	t.subOnce.Do(func() {
 		t.announced.Store(true)
-		size := topicQueue
+		size := queue
 		if t.give != nil {
 			size = 1 // nothing ever waits there
 		}
@@ -255,7 +255,7 @@ func (t *TopicHandle) subscribe() {
 }
 
 // hello returns the first RPC on a topic stream: the subscription, if there is one. It may come twice.
-func (t *TopicHandle) hello() *pb.RPC {
+func (t *Handle) hello() *pb.RPC {
 	rpc := new(pb.RPC)
 	if t.announced.Load() {
 		rpc.Subscriptions = []*pb.RPC_SubOpts{{Topicid: &t.name, Subscribe: proto.Bool(true)}}
@@ -265,7 +265,7 @@ func (t *TopicHandle) hello() *pb.RPC {
 
 // deliver sees every message that the library accepted, on its event loop, and says whether it goes to whoever calls
 // Receive. Taking it off here saves two goroutines' turns, which cost more than all else that is done with a message.
-func (t *TopicHandle) deliver(m *pubsub.Message) bool {
+func (t *Handle) deliver(m *pubsub.Message) bool {
 	read := t.guard.accepted(m)
 	if m.ReceivedFrom == t.id {
 		return false
@@ -282,7 +282,7 @@ func (t *TopicHandle) deliver(m *pubsub.Message) bool {
 
 // Publish hands a batch to the topic. It waits until there is somebody to hand it to, because what is published
 // before is lost; a second Publish of the same bytes within two minutes does nothing.
-func (t *TopicHandle) Publish(ctx context.Context, data []byte) error {
+func (t *Handle) Publish(ctx context.Context, data []byte) error {
 	return t.publish(ctx, data, func() error { return t.Ready(ctx) })
 }
 
@@ -290,7 +290,7 @@ func (t *TopicHandle) Publish(ctx context.Context, data []byte) error {
 var ErrNobody = errors.New("there is nobody in the topic")
 
 // PublishNow is Publish for somebody who has another way than to wait: it returns ErrNobody when there is nobody.
-func (t *TopicHandle) PublishNow(ctx context.Context, data []byte) error {
+func (t *Handle) PublishNow(ctx context.Context, data []byte) error {
 	return t.publish(ctx, data, func() error {
 		if !t.Reaches() {
 			return ErrNobody
@@ -299,7 +299,7 @@ func (t *TopicHandle) PublishNow(ctx context.Context, data []byte) error {
 	})
 }
 
-func (t *TopicHandle) publish(ctx context.Context, data []byte, ready func() error) error {
+func (t *Handle) publish(ctx context.Context, data []byte, ready func() error) error {
 	if len(data) == 0 || len(data) > wire.MaxBatch {
 		return fmt.Errorf("publishing %d bytes: %w", len(data), wire.ErrBatch)
 	}
@@ -312,22 +312,22 @@ func (t *TopicHandle) publish(ctx context.Context, data []byte, ready func() err
 	return nil
 }
 
-// Receive returns the next message that somebody else handed over, unless TopicConfig.Deliver takes them. It returns
-// ErrTopicClosed after Close. It may be called by one goroutine at a time.
-func (t *TopicHandle) Receive(ctx context.Context) (Message, error) {
+// Receive returns the next message that somebody else handed over, unless Config.Deliver takes them. It returns
+// ErrClosed after Close. It may be called by one goroutine at a time.
+func (t *Handle) Receive(ctx context.Context) (Message, error) {
 	select {
 	case <-t.subscribed:
 	case <-ctx.Done():
 		return Message{}, ctx.Err()
 	case <-t.ctx.Done():
-		return Message{}, ErrTopicClosed
+		return Message{}, ErrClosed
 	}
 	if t.subErr != nil {
 		return Message{}, fmt.Errorf("subscribing: %w", t.subErr)
 	}
 	m, err := t.sub.Next(ctx)
 	if errors.Is(err, pubsub.ErrSubscriptionCancelled) || t.ctx.Err() != nil {
-		return Message{}, ErrTopicClosed
+		return Message{}, ErrClosed
 	}
 	if err != nil {
 		return Message{}, err
@@ -335,26 +335,26 @@ func (t *TopicHandle) Receive(ctx context.Context) (Message, error) {
 	return Message{From: m.ReceivedFrom, Data: m.Data, Read: m.ValidatorData}, nil
 }
 
-// ErrTopicClosed is returned after the topic handle was closed.
-var ErrTopicClosed = errors.New("the topic is closed")
+// ErrClosed is returned after the topic handle was closed.
+var ErrClosed = errors.New("the topic is closed")
 
 // Ready returns when there is at least one peer in the topic to which messages can be sent.
-func (t *TopicHandle) Ready(ctx context.Context) error { return t.peers.wait(ctx, t.ctx) }
+func (t *Handle) Ready(ctx context.Context) error { return t.peers.wait(ctx, t.ctx) }
 
 // Meshed returns when that peer hands on to this node what it receives. What others publish before is lost to this node,
 // and a peer that was just told of by Ready may not be there yet.
-func (t *TopicHandle) Meshed(ctx context.Context, p peer.ID) error {
+func (t *Handle) Meshed(ctx context.Context, p peer.ID) error {
 	return t.peers.waitMesh(ctx, t.ctx, p)
 }
 
 // Reaches reports whether there is anybody in the topic to whom messages can be sent.
-func (t *TopicHandle) Reaches() bool { return t.peers.any() }
+func (t *Handle) Reaches() bool { return t.peers.any() }
 
 // Peers returns the peers that are in the topic and can be sent to.
-func (t *TopicHandle) Peers() []peer.ID { return t.peers.list() }
+func (t *Handle) Peers() []peer.ID { return t.peers.list() }
 
 // Follow returns the peers that are in the topic once they are others than before.
-func (t *TopicHandle) Follow(ctx context.Context, before []peer.ID) (now []peer.ID, err error) {
+func (t *Handle) Follow(ctx context.Context, before []peer.ID) (now []peer.ID, err error) {
 	err = t.peers.until(ctx, t.ctx, func() bool {
 		now = t.peers.both()
 		return !slices.Equal(now, before)
@@ -363,10 +363,10 @@ func (t *TopicHandle) Follow(ctx context.Context, before []peer.ID) (now []peer.
 }
 
 // Drops returns how often each kind of message or RPC was dropped, by name.
-func (t *TopicHandle) Drops() map[string]uint64 { return t.drops.snapshot() }
+func (t *Handle) Drops() map[string]uint64 { return t.drops.snapshot() }
 
 // Close leaves the topic and returns when this package's goroutines have ended. The library's own end with the host.
-func (t *TopicHandle) Close() error {
+func (t *Handle) Close() error {
 	t.subscribe() // so that nothing subscribes later
 	if t.sub != nil {
 		t.sub.Cancel()

@@ -1,4 +1,4 @@
-package overlay
+package topic
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package overlay
+package topic
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"conclave/overlay"
 
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/event"
@@ -77,7 +79,7 @@ func crossed(t *testing.T) (a, b host.Host) {
 	t.Helper()
 	var both sync.WaitGroup
 	both.Add(2)
-	gated := func(c *HostConfig) { c.Gater = meeting{&both, new(sync.Once)} }
+	gated := func(c *overlay.HostConfig) { c.Gater = meeting{&both, new(sync.Once)} }
 	a, b = newHost(t, listening(loopbackQUIC), gated), newHost(t, listening(loopbackTCP), gated)
 	var dials sync.WaitGroup
 	dials.Go(func() { connect(t, a, b) })
@@ -90,7 +92,7 @@ func crossed(t *testing.T) (a, b host.Host) {
 }
 
 // arrives publishes until something comes out at the other end.
-func arrives(t *testing.T, from, to *TopicHandle) error {
+func arrives(t *testing.T, from, to *Handle) error {
 	t.Helper()
 	ctx := deadline(t, 5*time.Second)
 	came := make(chan error, 1)
@@ -116,9 +118,9 @@ func TestTopicOutlivesConnection(t *testing.T) {
 		t.Run(closer, func(t *testing.T) {
 			t.Parallel()
 			a, b := crossed(t)
-			set := func(c *TopicConfig) { c.Admit = everyone(a, b) }
+			set := func(c *Config) { c.Admit = everyone(a, b) }
 			atA, atB := join(t, dialler{a}, set), join(t, dialler{b}, set)
-			for _, way := range [][2]*TopicHandle{{atA, atB}, {atB, atA}} {
+			for _, way := range [][2]*Handle{{atA, atB}, {atB, atA}} {
 				if err := arrives(t, way[0], way[1]); err != nil {
 					t.Fatalf("before: %v", err)
 				}
@@ -138,7 +140,7 @@ func TestTopicOutlivesConnection(t *testing.T) {
 			if err := doomed.Close(); err != nil {
 				t.Fatal(err)
 			}
-			for _, way := range [][2]*TopicHandle{{atA, atB}, {atB, atA}} {
+			for _, way := range [][2]*Handle{{atA, atB}, {atB, atA}} {
 				if err := arrives(t, way[0], way[1]); err != nil {
 					t.Errorf("after: %v", err)
 				}
@@ -154,7 +156,7 @@ func TestTopicOutlivesConnection(t *testing.T) {
 func TestTopicEndsWithLastConnection(t *testing.T) {
 	t.Parallel()
 	a, b := crossed(t)
-	set := func(c *TopicConfig) { c.Admit = everyone(a, b) }
+	set := func(c *Config) { c.Admit = everyone(a, b) }
 	atA, atB := join(t, dialler{a}, set), join(t, dialler{b}, set)
 	if err := arrives(t, atA, atB); err != nil {
 		t.Fatal(err)
@@ -190,7 +192,7 @@ func (n slowNetwork) ConnsToPeer(p peer.ID) []network.Conn {
 // the topic. The refusal does not keep it out.
 func TestDirectConnectionDuringRefusal(t *testing.T) {
 	t.Parallel()
-	relay := newHost(t, relayed(4, func(peer.ID) bool { return true }))
+	relay := newHost(t, relayed(4))
 	a, b := newHost(t, dialOnly), newHost(t)
 	known, err := a.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted))
 	if err != nil {
@@ -199,7 +201,7 @@ func TestDirectConnectionDuringRefusal(t *testing.T) {
 	defer known.Close()
 	connect(t, a, relay)
 	connect(t, b, relay)
-	if _, err := Reserve(deadline(t, 5*time.Second), b, relay.ID()); err != nil {
+	if _, err := overlay.Reserve(deadline(t, 5*time.Second), b, relay.ID()); err != nil {
 		t.Fatal(err)
 	}
 	direct := make(chan struct{})
@@ -207,24 +209,24 @@ func TestDirectConnectionDuringRefusal(t *testing.T) {
 	look := func(p peer.ID, conns []network.Conn) {
 		if p == b.ID() && len(conns) > 0 {
 			once.Do(func() {
-				if !IsCircuit(conns[0].RemoteMultiaddr()) {
+				if !overlay.IsCircuit(conns[0].RemoteMultiaddr()) {
 					t.Error("the first look finds a direct connection")
 				}
 				close(direct)
 				for e := range known.Out() {
 					c := e.(event.EvtPeerIdentificationCompleted).Conn
-					if c.RemotePeer() == p && !IsCircuit(c.RemoteMultiaddr()) {
+					if c.RemotePeer() == p && !overlay.IsCircuit(c.RemoteMultiaddr()) {
 						return
 					}
 				}
 			})
 		}
 	}
-	set := func(c *TopicConfig) { c.Admit = everyone(a, b) }
+	set := func(c *Config) { c.Admit = everyone(a, b) }
 	atA := join(t, slowLook{a, look}, set)
 	join(t, b, set)
-	via, _ := CircuitAddr(fullAddr(relay))
-	if err := Connect(deadline(t, 5*time.Second), a, peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
+	via, _ := overlay.CircuitAddr(fullAddr(relay))
+	if err := overlay.Connect(deadline(t, 5*time.Second), a, peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
 		t.Fatal(err)
 	}
 	<-direct

@@ -1,4 +1,4 @@
-package overlay
+package topic
 
 import (
 	"context"
@@ -51,9 +51,9 @@ func (d *drops) snapshot() map[string]uint64 {
 	return all
 }
 
-// topicPeers knows who is in the topic (said by the peer's subscription) and can be sent to (our stream is open). A
+// peers knows who is in the topic (said by the peer's subscription) and can be sent to (our stream is open). A
 // message for a peer of whom only one is true would be dropped without a trace.
-type topicPeers struct {
+type peers struct {
 	mu      sync.Mutex // guards all
 	in      map[peer.ID]bool
 	out     map[peer.ID]bool
@@ -62,14 +62,14 @@ type topicPeers struct {
 	changed chan struct{} // closed and replaced whenever ready changes or mesh rises
 }
 
-func newTopicPeers() *topicPeers {
-	return &topicPeers{in: make(map[peer.ID]bool), out: make(map[peer.ID]bool), mesh: make(map[peer.ID]bool), changed: make(chan struct{})}
+func newPeers() *peers {
+	return &peers{in: make(map[peer.ID]bool), out: make(map[peer.ID]bool), mesh: make(map[peer.ID]bool), changed: make(chan struct{})}
 }
 
-func (t *topicPeers) joined(p peer.ID, yes bool) { t.set(t.in, p, yes) }
-func (t *topicPeers) opened(p peer.ID, yes bool) { t.set(t.out, p, yes) }
+func (t *peers) joined(p peer.ID, yes bool) { t.set(t.in, p, yes) }
+func (t *peers) opened(p peer.ID, yes bool) { t.set(t.out, p, yes) }
 
-func (t *topicPeers) set(m map[peer.ID]bool, p peer.ID, yes bool) {
+func (t *peers) set(m map[peer.ID]bool, p peer.ID, yes bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := t.in[p] && t.out[p]
@@ -92,7 +92,7 @@ func (t *topicPeers) set(m map[peer.ID]bool, p peer.ID, yes bool) {
 }
 
 // grafted notes that a peer is in the mesh or not any more.
-func (t *topicPeers) grafted(p peer.ID, yes bool) {
+func (t *peers) grafted(p peer.ID, yes bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !yes {
@@ -105,23 +105,23 @@ func (t *topicPeers) grafted(p peer.ID, yes bool) {
 }
 
 // wait returns when there is somebody to send to.
-func (t *topicPeers) wait(ctx, closed context.Context) error {
+func (t *peers) wait(ctx, closed context.Context) error {
 	return t.until(ctx, closed, func() bool { return t.ready > 0 })
 }
 
 // waitMesh returns when that peer is in the mesh and can be sent to.
-func (t *topicPeers) waitMesh(ctx, closed context.Context, p peer.ID) error {
+func (t *peers) waitMesh(ctx, closed context.Context, p peer.ID) error {
 	return t.until(ctx, closed, func() bool { return t.mesh[p] && t.in[p] && t.out[p] })
 }
 
 // until returns when ok holds, which is asked with mu held.
-func (t *topicPeers) until(ctx, closed context.Context, ok func() bool) error {
+func (t *peers) until(ctx, closed context.Context, ok func() bool) error {
 	for {
 		t.mu.Lock()
 		ready, changed := ok(), t.changed
 		t.mu.Unlock()
 		if closed.Err() != nil {
-			return ErrTopicClosed
+			return ErrClosed
 		}
 		if ready {
 			return nil
@@ -136,20 +136,20 @@ func (t *topicPeers) until(ctx, closed context.Context, ok func() bool) error {
 }
 
 // any reports whether there is somebody to send to.
-func (t *topicPeers) any() bool {
+func (t *peers) any() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.ready > 0
 }
 
-func (t *topicPeers) list() []peer.ID {
+func (t *peers) list() []peer.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.both()
 }
 
 // both is list with mu held.
-func (t *topicPeers) both() []peer.ID {
+func (t *peers) both() []peer.ID {
 	var all []peer.ID
 	for p := range t.in {
 		if t.out[p] {
@@ -160,60 +160,60 @@ func (t *topicPeers) both() []peer.ID {
 	return all
 }
 
-// topicTracer counts what the library drops. Its methods are called by the library's event loop and must be quick.
-type topicTracer struct {
+// tracer counts what the library drops. Its methods are called by the library's event loop and must be quick.
+type tracer struct {
 	drops *drops
-	peers *topicPeers
+	peers *peers
 }
 
-var _ pubsub.RawTracer = (*topicTracer)(nil)
+var _ pubsub.RawTracer = (*tracer)(nil)
 
 // OnNewOutboundStream notes that messages can be sent to that peer.
-func (t *topicTracer) OnNewOutboundStream(p peer.ID, _ protocol.ID) { t.peers.opened(p, true) }
+func (t *tracer) OnNewOutboundStream(p peer.ID, _ protocol.ID) { t.peers.opened(p, true) }
 
 // OnClosedOutboundStream notes that messages cannot be sent to that peer any more.
-func (t *topicTracer) OnClosedOutboundStream(p peer.ID) { t.peers.opened(p, false) }
+func (t *tracer) OnClosedOutboundStream(p peer.ID) { t.peers.opened(p, false) }
 
 // DropRPC counts the messages of an RPC for which a peer's queue had no room.
-func (t *topicTracer) DropRPC(rpc *pubsub.RPC, _ peer.ID) {
+func (t *tracer) DropRPC(rpc *pubsub.RPC, _ peer.ID) {
 	t.drops.add(DropOutbound, uint64(max(1, len(rpc.GetPublish()))))
 }
 
 // UndeliverableMessage counts a message for which the subscription had no room.
-func (t *topicTracer) UndeliverableMessage(*pubsub.Message) { t.drops.add(DropSubscriber, 1) }
+func (t *tracer) UndeliverableMessage(*pubsub.Message) { t.drops.add(DropSubscriber, 1) }
 
 // RejectMessage counts a message that the library did not accept.
-func (t *topicTracer) RejectMessage(*pubsub.Message, string) { t.drops.add(DropRejected, 1) }
+func (t *tracer) RejectMessage(*pubsub.Message, string) { t.drops.add(DropRejected, 1) }
 
 // Join does nothing.
-func (t *topicTracer) Join(string) {}
+func (t *tracer) Join(string) {}
 
 // Leave does nothing.
-func (t *topicTracer) Leave(string) {}
+func (t *tracer) Leave(string) {}
 
 // Graft notes that a peer is in the mesh, whoever of the two put it there.
-func (t *topicTracer) Graft(p peer.ID, _ string) { t.peers.grafted(p, true) }
+func (t *tracer) Graft(p peer.ID, _ string) { t.peers.grafted(p, true) }
 
 // Prune notes that a peer is not in the mesh any more.
-func (t *topicTracer) Prune(p peer.ID, _ string) { t.peers.grafted(p, false) }
+func (t *tracer) Prune(p peer.ID, _ string) { t.peers.grafted(p, false) }
 
 // ValidateMessage does nothing.
-func (t *topicTracer) ValidateMessage(*pubsub.Message) {}
+func (t *tracer) ValidateMessage(*pubsub.Message) {}
 
 // DeliverMessage does nothing.
-func (t *topicTracer) DeliverMessage(*pubsub.Message) {}
+func (t *tracer) DeliverMessage(*pubsub.Message) {}
 
 // DuplicateMessage does nothing.
-func (t *topicTracer) DuplicateMessage(*pubsub.Message) {}
+func (t *tracer) DuplicateMessage(*pubsub.Message) {}
 
 // ThrottlePeer does nothing.
-func (t *topicTracer) ThrottlePeer(peer.ID) {}
+func (t *tracer) ThrottlePeer(peer.ID) {}
 
 // RecvRPC does nothing.
-func (t *topicTracer) RecvRPC(*pubsub.RPC) {}
+func (t *tracer) RecvRPC(*pubsub.RPC) {}
 
 // SendRPC does nothing.
-func (t *topicTracer) SendRPC(*pubsub.RPC, peer.ID) {}
+func (t *tracer) SendRPC(*pubsub.RPC, peer.ID) {}
 
 // SendRPCCompleted does nothing.
-func (t *topicTracer) SendRPCCompleted(*pubsub.RPC, peer.ID, time.Duration) {}
+func (t *tracer) SendRPCCompleted(*pubsub.RPC, peer.ID, time.Duration) {}

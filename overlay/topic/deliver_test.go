@@ -1,4 +1,4 @@
-package overlay
+package topic
 
 import (
 	"testing"
@@ -13,11 +13,11 @@ import (
 func TestDeliver(t *testing.T) {
 	t.Parallel()
 	const count, refused = 200, 150
-	s := newStar(t, 1, func(c *TopicConfig) { c.Admit = func(peer.ID) bool { return true } })
-	h := newHost(t, dialOnly, peers(2))
+	s := newStar(t, 1, func(c *Config) { c.Admit = func(peer.ID) bool { return true } })
+	h := newHost(t, dialOnly, sized(2))
 	connect(t, h, s.hub)
 	got := make(chan Message, count)
-	topic := join(t, h, func(c *TopicConfig) {
+	topic := join(t, h, func(c *Config) {
 		c.Admit = everyone(s.hub)
 		c.Validate = func(_ peer.ID, data []byte) (any, bool) {
 			return int(data[1])<<24 | int(data[2])<<16 | int(data[3])<<8 | int(data[4]), true
@@ -61,8 +61,8 @@ func TestDeliver(t *testing.T) {
 // stand in the way of anything.
 func TestCheckedOnce(t *testing.T) {
 	good, checks := false, 0
-	g := newGuard(nil, "topic", TopicConfig{
-		Admit: func(peer.ID) bool { return true }, Rate: DefaultTopicRate,
+	g := newGuard(nil, "topic", Config{
+		Admit: func(peer.ID) bool { return true }, Rate: DefaultRate,
 		Validate: func(peer.ID, []byte) (any, bool) { checks++; return "read", good },
 	}, newDrops())
 	name := "topic"
@@ -97,8 +97,8 @@ func TestCheckedOnce(t *testing.T) {
 
 // TestSomeLeftOut: the library hands on some of an RPC's messages, and each comes with what was read in it.
 func TestSomeLeftOut(t *testing.T) {
-	g := newGuard(nil, "topic", TopicConfig{
-		Admit: func(peer.ID) bool { return true }, Rate: DefaultTopicRate,
+	g := newGuard(nil, "topic", Config{
+		Admit: func(peer.ID) bool { return true }, Rate: DefaultRate,
 		Validate: func(_ peer.ID, data []byte) (any, bool) { return "read " + string(data), true },
 	}, newDrops())
 	name := "topic"

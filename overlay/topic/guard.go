@@ -1,4 +1,4 @@
-package overlay
+package topic
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/overlay"
 	"conclave/overlay/wire"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -16,16 +17,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// TopicRate bounds what one peer may hand over. What is over it is dropped and counted; the backlog makes up for it.
-type TopicRate struct {
+// Rate bounds what one peer may hand over. What is over it is dropped and counted; the backlog makes up for it.
+type Rate struct {
 	Messages float64 // a second
 	Bytes    float64 // a second
 	Burst    float64 // seconds' worth of both that may come at once
 }
-
-// DefaultTopicRate is far above what people type and what a fast sender's batches reach, and below what would let one
-// member fill everybody's link through the hub. Arbitrary.
-var DefaultTopicRate = TopicRate{Messages: 20_000, Bytes: 16 << 20, Burst: 4}
 
 // errDropped is returned to the library for an RPC that it must not handle. The reason is counted.
 var errDropped = errors.New("dropped")
@@ -39,9 +36,9 @@ type guard struct {
 	relays func(peer.ID) bool
 	hub    bool
 	check  func(peer.ID, []byte) (any, bool)
-	rate   TopicRate
+	rate   Rate
 	drops  *drops
-	off    TopicDefences
+	off    Defences
 
 	// Owned by the library's event loop, which calls inspect. Only admitted peers get a bucket, so it is bounded by
 	// the rosters of this process's life.
@@ -62,7 +59,7 @@ type checked struct {
 
 type bucket struct{ messages, bytes *rate.Limiter }
 
-func newGuard(h host.Host, topic string, cfg TopicConfig, d *drops) *guard {
+func newGuard(h host.Host, topic string, cfg Config, d *drops) *guard {
 	relays := cfg.Relays
 	if relays == nil {
 		relays = func(peer.ID) bool { return false }
@@ -79,7 +76,7 @@ func (g *guard) overCircuit(p peer.ID) bool { return g.hub || g.relays(p) }
 // lets says whether topic traffic may use a connection.
 func (g *guard) lets(c network.Conn) bool {
 	p := c.RemotePeer()
-	return g.admit(p) && (g.overCircuit(p) || !IsCircuit(c.RemoteMultiaddr()))
+	return g.admit(p) && (g.overCircuit(p) || !overlay.IsCircuit(c.RemoteMultiaddr()))
 }
 
 // inspect sees every RPC before the library does. It drops whole what an honest peer would not send, and takes out the
@@ -191,9 +188,6 @@ type recent struct {
 	seed  maphash.Seed
 	slots [recentSlots]uint64
 }
-
-// recentSlots is a power of 2. Arbitrary: far more than a busy group sends between two copies of one message.
-const recentSlots = 2048
 
 func newRecent() *recent { return &recent{seed: maphash.MakeSeed()} }
 

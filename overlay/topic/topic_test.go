@@ -1,17 +1,21 @@
-package overlay
+package topic
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"sync"
 	"testing"
 	"time"
 
+	"conclave/overlay"
 	"conclave/overlay/wire"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"go.uber.org/goleak"
 
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -19,16 +23,16 @@ import (
 // star is a hub and its members, all in the topic and meshed.
 type star struct {
 	hub     host.Host
-	hubs    *TopicHandle
+	hubs    *Handle
 	members []host.Host
-	topics  []*TopicHandle
+	topics  []*Handle
 }
 
-func join(t testing.TB, h host.Host, change func(*TopicConfig)) *TopicHandle {
+func join(t testing.TB, h host.Host, change func(*Config)) *Handle {
 	t.Helper()
-	cfg := TopicConfig{Group: testGroup, Log: quiet()}
+	cfg := Config{Group: testGroup, Log: quiet()}
 	change(&cfg)
-	topic, err := JoinTopic(deadline(t, 5*time.Second), h, cfg)
+	topic, err := Join(deadline(t, 5*time.Second), h, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,22 +40,22 @@ func join(t testing.TB, h host.Host, change func(*TopicConfig)) *TopicHandle {
 	return topic
 }
 
-func newStar(t testing.TB, n int, change func(*TopicConfig)) *star {
+func newStar(t testing.TB, n int, change func(*Config)) *star {
 	t.Helper()
-	s := &star{hub: newHost(t, relayed(n, func(peer.ID) bool { return true }))}
+	s := &star{hub: newHost(t, relayed(n))}
 	all := []host.Host{s.hub}
 	for range n {
-		s.members = append(s.members, newHost(t, dialOnly, peers(n)))
+		s.members = append(s.members, newHost(t, dialOnly, sized(n)))
 	}
 	all = append(all, s.members...)
-	set := func(c *TopicConfig) {
+	set := func(c *Config) {
 		c.Members, c.Admit = n, everyone(all...)
 		c.Relays = everyone(s.hub)
 		if change != nil {
 			change(c)
 		}
 	}
-	s.hubs = join(t, s.hub, func(c *TopicConfig) { set(c); c.Hub = true })
+	s.hubs = join(t, s.hub, func(c *Config) { set(c); c.Hub = true })
 	for _, m := range s.members {
 		connect(t, m, s.hub)
 		s.topics = append(s.topics, join(t, m, set))
@@ -94,7 +98,7 @@ func payload(from int, n uint32) []byte {
 }
 
 // collect receives want messages of each sender but self and checks that they are in order.
-func collect(ctx context.Context, topic *TopicHandle, senders map[int]uint32) error {
+func collect(ctx context.Context, topic *Handle, senders map[int]uint32) error {
 	next := make(map[int]uint32)
 	for got := 0; ; {
 		left := 0
@@ -120,7 +124,7 @@ func collect(ctx context.Context, topic *TopicHandle, senders map[int]uint32) er
 	}
 }
 
-func noDrops(t testing.TB, topics ...*TopicHandle) {
+func noDrops(t testing.TB, topics ...*Handle) {
 	t.Helper()
 	for _, topic := range topics {
 		for name, n := range topic.Drops() {
@@ -183,7 +187,7 @@ func TestTopicHoldsManyMembers(t *testing.T) {
 func TestPublishWaitsForSomebody(t *testing.T) {
 	t.Parallel()
 	a, b := newHost(t), newHost(t)
-	admit := func(c *TopicConfig) { c.Admit = everyone(a, b) }
+	admit := func(c *Config) { c.Admit = everyone(a, b) }
 	alone := join(t, a, admit)
 	if err := alone.Publish(deadline(t, 300*time.Millisecond), []byte("lost")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("err = %v, want to wait", err)
@@ -223,7 +227,7 @@ func TestTopicSurvivesReconnect(t *testing.T) {
 func TestPublishRefusesSizes(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	topic := join(t, h, func(c *TopicConfig) { c.Admit = everyone(h) })
+	topic := join(t, h, func(c *Config) { c.Admit = everyone(h) })
 	for _, n := range []int{0, wire.MaxBatch + 1} {
 		if err := topic.Publish(deadline(t, time.Second), make([]byte, n)); !errors.Is(err, wire.ErrBatch) {
 			t.Errorf("%d bytes: %v", n, err)
@@ -251,7 +255,7 @@ func TestLargestBatchArrives(t *testing.T) {
 
 func TestValidateRefuses(t *testing.T) {
 	t.Parallel()
-	s := newStar(t, 2, func(c *TopicConfig) {
+	s := newStar(t, 2, func(c *Config) {
 		c.Validate = func(_ peer.ID, data []byte) (any, bool) { return data[0], data[0] != 7 }
 	})
 	ctx := deadline(t, 10*time.Second)
@@ -270,7 +274,7 @@ func TestValidateRefuses(t *testing.T) {
 
 func TestRateIsBounded(t *testing.T) {
 	t.Parallel()
-	s := newStar(t, 2, func(c *TopicConfig) { c.Rate = TopicRate{Messages: 50, Bytes: 1 << 20, Burst: 1} })
+	s := newStar(t, 2, func(c *Config) { c.Rate = Rate{Messages: 50, Bytes: 1 << 20, Burst: 1} })
 	ctx := deadline(t, 10*time.Second)
 	for n := range uint32(500) {
 		if err := s.topics[0].Publish(ctx, payload(0, n)); err != nil {
@@ -288,31 +292,55 @@ func TestRateIsBounded(t *testing.T) {
 func TestReceiveAfterClose(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	topic := join(t, h, func(c *TopicConfig) { c.Admit, c.Hub = everyone(h), true })
+	topic := join(t, h, func(c *Config) { c.Admit, c.Hub = everyone(h), true })
 	topic.Close()
-	if _, err := topic.Receive(context.Background()); !errors.Is(err, ErrTopicClosed) {
+	if _, err := topic.Receive(context.Background()); !errors.Is(err, ErrClosed) {
 		t.Fatalf("err = %v", err)
 	}
-	if err := topic.Publish(context.Background(), []byte("x")); !errors.Is(err, ErrTopicClosed) {
+	if err := topic.Publish(context.Background(), []byte("x")); !errors.Is(err, ErrClosed) {
 		t.Fatalf("err = %v", err)
 	}
 }
 
+// TestTopicClosesQuietly: nothing of the topic runs on when handle and host are closed.
+func TestTopicClosesQuietly(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := overlay.NewHost(overlay.HostConfig{
+		Identity: key, Listen: []ma.Multiaddr{loopbackTCP, loopbackQUIC}, Log: quiet(),
+		Relay: &overlay.RelayConfig{ACL: anyone{}}, HolePunch: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic, err := Join(context.Background(), h, Config{Group: testGroup, Hub: true, Admit: everyone(), Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(topic.Close(), h.Close()); err != nil {
+		t.Fatal(err)
+	}
+	goleak.VerifyNone(t, before)
+}
+
 // circuitPair connects two members over a circuit only, without a hub in the topic, and returns what the second one
 // receives of the first one's messages within a while.
-func circuitPair(t *testing.T, d TopicDefences) bool {
+func circuitPair(t *testing.T, d Defences) bool {
 	t.Helper()
-	relay := newHost(t, relayed(4, func(peer.ID) bool { return true }))
+	relay := newHost(t, relayed(4))
 	a, b := newHost(t, dialOnly), newHost(t, dialOnly)
-	set := func(c *TopicConfig) { c.Admit, c.Defences = everyone(a, b), d }
+	set := func(c *Config) { c.Admit, c.Defences = everyone(a, b), d }
 	from, to := join(t, a, set), join(t, b, set)
 	connect(t, a, relay)
 	connect(t, b, relay)
-	if _, err := Reserve(deadline(t, 5*time.Second), b, relay.ID()); err != nil {
+	if _, err := overlay.Reserve(deadline(t, 5*time.Second), b, relay.ID()); err != nil {
 		t.Fatal(err)
 	}
-	via, _ := CircuitAddr(fullAddr(relay))
-	if err := Connect(deadline(t, 5*time.Second), a, peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
+	via, _ := overlay.CircuitAddr(fullAddr(relay))
+	if err := overlay.Connect(deadline(t, 5*time.Second), a, peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := from.Publish(deadline(t, time.Second), []byte("over a circuit")); err != nil {
@@ -324,10 +352,10 @@ func circuitPair(t *testing.T, d TopicDefences) bool {
 
 func TestNoTopicOverCircuits(t *testing.T) {
 	t.Parallel()
-	if circuitPair(t, TopicDefences{}) {
+	if circuitPair(t, Defences{}) {
 		t.Error("a member's message went over a circuit")
 	}
-	if !circuitPair(t, TopicDefences{NoStreamGate: true}) {
+	if !circuitPair(t, Defences{NoStreamGate: true}) {
 		t.Error("control: without the gate no message went over the circuit, so the test shows nothing")
 	}
 }
@@ -335,13 +363,13 @@ func TestNoTopicOverCircuits(t *testing.T) {
 func TestPublishNow(t *testing.T) {
 	t.Parallel()
 	a, b := newHost(t), newHost(t)
-	set := func(c *TopicConfig) { c.Admit = everyone(a, b) }
+	set := func(c *Config) { c.Admit = everyone(a, b) }
 	atA, atB := join(t, a, set), join(t, b, set)
 	if err := atA.PublishNow(t.Context(), []byte("alone")); !errors.Is(err, ErrNobody) {
 		t.Errorf("alone: %v", err)
 	}
 	connect(t, a, b)
-	for _, topic := range []*TopicHandle{atA, atB} {
+	for _, topic := range []*Handle{atA, atB} {
 		if err := topic.Ready(deadline(t, 5*time.Second)); err != nil {
 			t.Fatal(err)
 		}

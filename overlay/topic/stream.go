@@ -1,9 +1,11 @@
-package overlay
+package topic
 
 import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"conclave/overlay"
 
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -12,15 +14,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-msgio/pbio"
 	"golang.org/x/time/rate"
-)
-
-const (
-	// maxMoves is how often one topic stream moves to another connection at once, and moveEvery how soon it may once more.
-	// Two peers have few connections at once, and a peer that resets the stream on each of them has its reason. Arbitrary.
-	maxMoves  = 8
-	moveEvery = 10 * time.Second
-	// moveTimeout is how long one move may take: opening a stream and one exchange.
-	moveTimeout = 5 * time.Second
 )
 
 // gatedHost is the host as pubsub sees it: no pubsub stream is opened to or accepted from a peer that is not in the
@@ -186,7 +179,7 @@ func (s *movingStream) introduce(ctx context.Context, next network.Stream) error
 	if err := next.SetProtocol(s.Protocol()); err != nil {
 		return err
 	}
-	if err := negotiate(ctx, next, s.Protocol()); err != nil {
+	if err := overlay.Negotiate(ctx, next, s.Protocol()); err != nil {
 		return err
 	}
 	if err := pbio.NewDelimitedWriter(next).WriteMsg(s.host.hello()); err != nil {

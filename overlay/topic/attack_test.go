@@ -1,4 +1,4 @@
-package overlay
+package topic
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"conclave/overlay"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
@@ -20,19 +22,19 @@ import (
 // with none: there it must succeed, or the test would show nothing.
 
 // only returns all defences off but those that keep leaves on.
-func only(keep func(*TopicDefences)) TopicDefences {
-	d := TopicDefences{AnyProtocol: true, NoStreamGate: true, NoInspector: true, NoSubscriptionFilter: true, NoValidator: true}
+func only(keep func(*Defences)) Defences {
+	d := Defences{AnyProtocol: true, NoStreamGate: true, NoInspector: true, NoSubscriptionFilter: true, NoValidator: true}
 	if keep != nil {
 		keep(&d)
 	}
 	return d
 }
 
-func protocolList(d *TopicDefences)       { d.AnyProtocol = false }
-func streamGate(d *TopicDefences)         { d.NoStreamGate = false }
-func rpcInspector(d *TopicDefences)       { d.NoInspector = false }
-func subscriptionFilter(d *TopicDefences) { d.NoSubscriptionFilter = false }
-func validator(d *TopicDefences)          { d.NoValidator = false }
+func protocolList(d *Defences)       { d.AnyProtocol = false }
+func streamGate(d *Defences)         { d.NoStreamGate = false }
+func rpcInspector(d *Defences)       { d.NoInspector = false }
+func subscriptionFilter(d *Defences) { d.NoSubscriptionFilter = false }
+func validator(d *Defences)          { d.NoValidator = false }
 
 // patience is how long a defended attack is watched, and how long a control may take to succeed.
 const (
@@ -46,15 +48,15 @@ type scene struct {
 	outsider host.Host
 }
 
-func newScene(t *testing.T, d TopicDefences) *scene {
-	s := &scene{newStar(t, 1, func(c *TopicConfig) { c.Defences = d }), newHost(t, dialOnly)}
+func newScene(t *testing.T, d Defences) *scene {
+	s := &scene{newStar(t, 1, func(c *Config) { c.Defences = d }), newHost(t, dialOnly)}
 	return s
 }
 
 type attack func(t *testing.T, ctx context.Context, s *scene) bool
 
-func tryAttack(t *testing.T, a attack, alone map[string]func(*TopicDefences)) {
-	run := func(name string, d TopicDefences, wait time.Duration, want bool) {
+func tryAttack(t *testing.T, a attack, alone map[string]func(*Defences)) {
+	run := func(name string, d Defences, wait time.Duration, want bool) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if got := a(t, deadline(t, wait), newScene(t, d)); got != want {
@@ -62,7 +64,7 @@ func tryAttack(t *testing.T, a attack, alone map[string]func(*TopicDefences)) {
 			}
 		})
 	}
-	run("all defences", TopicDefences{}, patience, false)
+	run("all defences", Defences{}, patience, false)
 	for name, keep := range alone {
 		run(name+" alone", only(keep), patience, false)
 	}
@@ -71,7 +73,7 @@ func tryAttack(t *testing.T, a attack, alone map[string]func(*TopicDefences)) {
 
 // listen joins the topic as an outsider with an unchanged pubsub and returns whether it reads anything.
 func listen(t *testing.T, ctx context.Context, s *scene, ps *pubsub.PubSub) bool {
-	topic, err := ps.Join(Topic(testGroup))
+	topic, err := ps.Join(Name(testGroup))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +110,7 @@ func TestOutsiderReadsWithFloodsub(t *testing.T) {
 			t.Fatal(err)
 		}
 		return listen(t, ctx, s, ps)
-	}, map[string]func(*TopicDefences){
+	}, map[string]func(*Defences){
 		"protocol list": protocolList, "stream gate": streamGate, "inspector": rpcInspector, "subscription filter": subscriptionFilter,
 	})
 }
@@ -123,7 +125,7 @@ func TestOutsiderReadsWithMeshsub(t *testing.T) {
 					t.Fatal(err)
 				}
 				return listen(t, ctx, s, ps)
-			}, map[string]func(*TopicDefences){
+			}, map[string]func(*Defences){
 				"stream gate": streamGate, "inspector": rpcInspector, "subscription filter": subscriptionFilter,
 			})
 		})
@@ -133,7 +135,7 @@ func TestOutsiderReadsWithMeshsub(t *testing.T) {
 // rawStream opens a pubsub stream by hand.
 func rawStream(t *testing.T, s *scene) network.Stream {
 	connect(t, s.outsider, s.hub)
-	stream, err := OpenStream(deadline(t, 5*time.Second), s.outsider, s.hub.ID(), pubsub.GossipSubID_v11)
+	stream, err := overlay.OpenStream(deadline(t, 5*time.Second), s.outsider, s.hub.ID(), pubsub.GossipSubID_v11)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +156,7 @@ func writeRPC(s network.Stream, rpc *pb.RPC) error {
 func TestOutsiderPublishesRawRPC(t *testing.T) {
 	tryAttack(t, func(t *testing.T, ctx context.Context, s *scene) bool {
 		stream := rawStream(t, s)
-		name := Topic(testGroup)
+		name := Name(testGroup)
 		go func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				message := &pb.Message{Topic: &name, Data: fmt.Appendf(nil, "forged %d", n)}
@@ -173,13 +175,13 @@ func TestOutsiderPublishesRawRPC(t *testing.T) {
 				return true
 			}
 		}
-	}, map[string]func(*TopicDefences){"stream gate": streamGate, "inspector": rpcInspector, "validator": validator})
+	}, map[string]func(*Defences){"stream gate": streamGate, "inspector": rpcInspector, "validator": validator})
 }
 
 // TestOutsiderInventsTopics subscribes to 200,000 topics. The attack succeeds if the hub remembers them.
 func TestOutsiderInventsTopics(t *testing.T) {
 	const topics, each, tooMuch = 200_000, 1000, 16 << 20
-	grow := func(t *testing.T, d TopicDefences) uint64 {
+	grow := func(t *testing.T, d Defences) uint64 {
 		s := newScene(t, d)
 		before := heap()
 		stream := rawStream(t, s)
@@ -201,7 +203,7 @@ func TestOutsiderInventsTopics(t *testing.T) {
 		runtime.KeepAlive(s)
 		return after - min(before, after)
 	}
-	for name, keep := range map[string]func(*TopicDefences){
+	for name, keep := range map[string]func(*Defences){
 		"stream gate": streamGate, "inspector": rpcInspector, "subscription filter": subscriptionFilter,
 	} {
 		t.Run(name+" alone", func(t *testing.T) {
@@ -211,7 +213,7 @@ func TestOutsiderInventsTopics(t *testing.T) {
 		})
 	}
 	t.Run("all defences", func(t *testing.T) {
-		if n := grow(t, TopicDefences{}); n > tooMuch {
+		if n := grow(t, Defences{}); n > tooMuch {
 			t.Errorf("the heap grew by %d MiB", n>>20)
 		}
 	})
