@@ -5,7 +5,6 @@ import (
 
 	"conclave/node/keyagreement"
 	"conclave/node/reach"
-	"conclave/overlay/lan"
 	"conclave/overlay/wire"
 	"conclave/pki"
 
@@ -16,8 +15,6 @@ import (
 type LAN struct {
 	// Interfaces are the names of those to use. None means every one that the member listens on.
 	Interfaces []string
-
-	defences lan.Defences // switched off by tests only
 }
 
 // listenAddrs returns where the member accepts connections: without a port of its own nobody could reach it directly.

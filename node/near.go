@@ -123,7 +123,7 @@ func (n *Node) followTopic(ctx context.Context) {
 func (n *Node) meet(ctx context.Context) {
 	err := reach.Meet(ctx, reach.MeetConfig{
 		Group: n.cfg.Group.ID, Self: n.self.Peer, Host: n.host, InForce: n.roster.Load, Interfaces: n.cfg.LAN.Interfaces,
-		Relay: n.uplink.Learn, Log: n.cfg.Log, Defences: n.cfg.LAN.defences,
+		Relay: n.uplink.Learn, Log: n.cfg.Log,
 	})
 	if err != nil {
 		n.cfg.Log.Warn("members on the local network cannot be found", "err", err)

@@ -117,7 +117,7 @@ func (n *Node) validate(_ peer.ID, data []byte) (any, bool) {
 func (n *Node) deliver(m topic.Message) bool {
 	b, ok := m.Read.(*wire.Batch)
 	if !ok {
-		return false // cannot be: only defences' tests leave the validator out
+		return false // cannot be: nothing unread passes the validator
 	}
 	n.heard.note(m.From)
 	select {

@@ -15,7 +15,7 @@ import (
 )
 
 // asRelay opens a session between relay nodes with whatever certificate and key it is given.
-func asRelay(t testing.TB, g *pkitest.Group, id *keystore.Member, n *Node, off session.Defences) (*client, error) {
+func asRelay(t testing.TB, g *pkitest.Group, id *keystore.Member, n *Node) (*client, error) {
 	t.Helper()
 	h := newHost(t, id.Identity)
 	connect(t, h, n)
@@ -26,7 +26,7 @@ func asRelay(t testing.TB, g *pkitest.Group, id *keystore.Member, n *Node, off s
 		return nil, err
 	}
 	cfg := sessionConfig(g, id, g.Roster)
-	cfg.Peering, cfg.Defences = true, off
+	cfg.Peering = true
 	conn, err := session.Initiate(ctx, s, cfg)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func hostileRelay(t testing.TB, g *pkitest.Group, i int, n *Node) *client {
 	t.Helper()
 	r := g.Relay(i)
 	id := &keystore.Member{Papers: r.Papers}
-	c, err := asRelay(t, g, id, n, session.Defences{})
+	c, err := asRelay(t, g, id, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,13 +56,13 @@ func takenForRelay(t testing.TB, n *Node, m *keystore.Member, works bool) bool {
 
 // A member pretends to be a relay node, so as to be told everything and to speak for others' mail.
 func TestAttackMemberPretendsToBeRelayNode(t *testing.T) {
-	attack(t, defences{session: session.Defences{NoKind: true}}, func(t *testing.T, d defences, works bool) {
+	defended(t, func(t *testing.T, d defences, works bool) {
 		g := newGroup(t, 2, "A", "M")
 		cfg := relayConfig(g)
 		cfg.defences = d
 		n := startRelay(t, cfg)
 		m := g.Member("M")
-		_, _ = asRelay(t, g, m, n, session.Defences{})
+		_, _ = asRelay(t, g, m, n)
 		whether(t, takenForRelay(t, n, m, works), works)
 		if !works {
 			eventually(t, "the refusal is counted", func() bool { return n.count.get(peeringFailed) > 0 })
@@ -72,16 +72,16 @@ func TestAttackMemberPretendsToBeRelayNode(t *testing.T) {
 
 // Somebody shows a relay node's certificate, which is public: a member, and a stranger.
 func TestAttackRelayNodesCertificateIsShown(t *testing.T) {
-	attack(t, defences{session: impersonate}, func(t *testing.T, d defences, works bool) {
+	defended(t, func(t *testing.T, d defences, works bool) {
 		g := newGroup(t, 2, "A", "M")
 		cfg := relayConfig(g)
 		cfg.defences = d
 		n := startRelay(t, cfg)
 		m := g.Member("M")
-		_, _ = asRelay(t, g, &keystore.Member{Papers: keystore.Papers{Cert: g.Relay(1).Cert, Identity: m.Identity}}, n, impersonate)
+		_, _ = asRelay(t, g, &keystore.Member{Papers: keystore.Papers{Cert: g.Relay(1).Cert, Identity: m.Identity}}, n)
 		whether(t, takenForRelay(t, n, m, works), works)
 		stranger := pkitest.NewIdentity(t)
-		if _, err := asRelay(t, g, &keystore.Member{Papers: keystore.Papers{Cert: g.Relay(1).Cert, Identity: stranger}}, n, impersonate); err == nil {
+		if _, err := asRelay(t, g, &keystore.Member{Papers: keystore.Papers{Cert: g.Relay(1).Cert, Identity: stranger}}, n); err == nil {
 			t.Error("a stranger is answered")
 		}
 	})

@@ -19,16 +19,14 @@ import (
 )
 
 // Attacks are tested in pairs: with every defence on the attack must fail, and with the defence in question off it must
-// work, because an attack that never worked shows nothing.
+// work, because an attack that never worked shows nothing. Where the defence is overlay/topic's or overlay/session's, the
+// mutants of those packages are the other half.
 
 // pubsubProtocols is every protocol that pubsub ever spoke.
 var pubsubProtocols = []protocol.ID{"/floodsub/1.0.0", "/meshsub/1.0.0", "/meshsub/1.1.0", "/meshsub/1.2.0", "/meshsub/1.3.0"}
 
-// openTopic switches off everything that keeps outsiders off the topic.
-var openTopic = defences{
-	noTopicAdmission: true, noTopicCheck: true,
-	topic: topic.Defences{AnyProtocol: true, NoStreamGate: true, NoInspector: true, NoSubscriptionFilter: true, NoValidator: true},
-}
+// openTopic takes everybody on the topic for a member.
+var openTopic = defences{noTopicAdmission: true, noTopicCheck: true}
 
 // outsider is somebody with a raw libp2p stack who speaks pubsub by hand.
 type outsider struct {
@@ -118,6 +116,22 @@ func attack(t *testing.T, off defences, run func(t *testing.T, d defences, works
 	t.Helper()
 	t.Run("defended", func(t *testing.T) { run(t, defences{}, false) })
 	t.Run("control", func(t *testing.T) { run(t, off, true) })
+}
+
+// defended runs one attack with all defences.
+func defended(t *testing.T, run func(t *testing.T, d defences, works bool)) {
+	t.Helper()
+	t.Run("defended", func(t *testing.T) { run(t, defences{}, false) })
+}
+
+// attackOnTopic runs one attack in a protocol of the topic. It has no control in floodsub, which overlay/topic never speaks.
+func attackOnTopic(t *testing.T, p protocol.ID, run func(t *testing.T, d defences, works bool)) {
+	t.Helper()
+	if p == "/floodsub/1.0.0" {
+		defended(t, run)
+		return
+	}
+	attack(t, openTopic, run)
 }
 
 // attacked starts a relay node with these defences off, and two members in its topic.

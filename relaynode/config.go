@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"conclave/overlay"
-	"conclave/overlay/session"
 	"conclave/overlay/topic"
 	"conclave/pki"
 	"conclave/relaynode/backlog"
@@ -78,9 +77,6 @@ type defences struct {
 	keepOldConns     bool // connections that a member had before stay when it comes back over another
 	noForwardCheck   bool // another relay node's word deletes mail that was never handed to it
 	fieldIsIdentity  bool // a session's peer is the one that its certificate names, not the one that was proven
-
-	topic   topic.Defences
-	session session.Defences
 }
 
 // Limits bound what peers can cost the relay node. Every zero field takes the default beside it.

@@ -171,7 +171,7 @@ func (n *Node) openTopic() error {
 	}
 	joined, err := topic.Join(n.ctx, n.host, topic.Config{
 		Group: n.cfg.Group.ID, Hub: true, Members: n.size(), Admit: admit, Validate: n.validate, Deliver: n.deliver,
-		Rate: n.cfg.Limits.Topic, Log: n.log, Defences: n.cfg.defences.topic,
+		Rate: n.cfg.Limits.Topic, Log: n.log,
 	})
 	if err != nil {
 		return err
@@ -187,7 +187,6 @@ func (n *Node) openSessions() {
 	n.handshake = session.Config{
 		Group: n.cfg.Group, Cert: n.cfg.Certificate, Identity: n.cfg.Identity, Roster: n.roster.Load, Now: n.cfg.Now,
 		Database: n.database, Nonces: session.NewNonceCache(), Log: n.log, Timeout: n.cfg.Limits.Admission,
-		Defences:    n.cfg.defences.session,
 		OfferRoster: func(envelope []byte) error { return n.takeRoster(envelope, "hello") },
 	}
 	limits := overlay.StreamLimits{

@@ -48,8 +48,6 @@ type MeetConfig struct {
 	// Relay is told the addresses of a relay node that was found, each ending in /p2p/<peer ID>.
 	Relay func(peer.ID, []ma.Multiaddr)
 	Log   *slog.Logger
-
-	Defences lan.Defences // switched off by tests only
 }
 
 // meeting finds the others on the local network and connects to them. Its fields are owned by run.
@@ -84,7 +82,7 @@ func Meet(ctx context.Context, cfg MeetConfig) error {
 	service, err := lan.Start(lan.Config{
 		Group: cfg.Group, Self: cfg.Self, Listen: cfg.Host.Network().ListenAddresses,
 		Admit: func(p peer.ID) bool { return cfg.InForce().Admits(p) },
-		Found: m.hear, Links: lan.Only(cfg.Interfaces...), Log: cfg.Log, Defences: cfg.Defences,
+		Found: m.hear, Links: lan.Only(cfg.Interfaces...), Log: cfg.Log,
 	})
 	if err != nil {
 		return err
@@ -197,7 +195,10 @@ func (m *meeting) dial(ctx context.Context, dials *sync.WaitGroup) {
 			continue
 		}
 		of.due = time.Time{}
-		if overlay.Direct(m.cfg.Host, id) || !m.cfg.InForce().Admits(id) && !m.cfg.Defences.AnyPeer {
+		if overlay.Direct(m.cfg.Host, id) {
+			continue
+		}
+		if !m.cfg.InForce().Admits(id) { // defence: meeting-roster
 			continue
 		}
 		of.dialling, of.last = true, now

@@ -10,23 +10,18 @@ import (
 
 // gate bounds how much is looked at, in all and for each sender.
 type gate struct {
-	open bool // everything passes
-
 	mu      sync.Mutex
 	total   *rate.Limiter                // guarded by mu
 	senders map[netip.Addr]*rate.Limiter // guarded by mu
 	order   []netip.Addr                 // guarded by mu; the oldest first
 }
 
-func newGate(open bool) *gate {
-	return &gate{open: open, total: rate.NewLimiter(totalRate, totalBurst), senders: make(map[netip.Addr]*rate.Limiter)}
+func newGate() *gate {
+	return &gate{total: rate.NewLimiter(totalRate, totalBurst), senders: make(map[netip.Addr]*rate.Limiter)}
 }
 
 // allow reports whether a packet of that sender is to be looked at.
 func (g *gate) allow(from netip.Addr) bool {
-	if g.open {
-		return true
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	of := g.senders[from]

@@ -36,16 +36,6 @@ type Config struct {
 	Links func() ([]Link, error)
 	// Log takes what goes wrong. Required.
 	Log *slog.Logger
-	// Defences switches defences off, for tests. Its zero value means that all are on.
-	Defences Defences
-}
-
-// Defences switches off, one by one, what keeps outsiders on the link from steering a member. It exists so that tests can
-// show that each attack works without them. Nothing else may set a field.
-type Defences struct {
-	AnyPeer    bool // tell of peers that the roster does not admit
-	AnyAddress bool // take addresses that are not on the link
-	AnyRate    bool // look at everything that comes
 }
 
 func (c *Config) complete() error {
@@ -102,7 +92,7 @@ func Start(cfg Config) (*Service, error) {
 	s := &Service{
 		cfg: cfg, service: serviceName(cfg.Group), instance: hex.EncodeToString(id), sockets: open,
 		arrivals: make(chan arrival, 64), kick: make(chan struct{}, 1), joined: make(map[int]bool),
-		answered: make(map[int]time.Time), owed: make(map[int]bool), told: make(map[string]bool), gate: newGate(cfg.Defences.AnyRate),
+		answered: make(map[int]time.Time), owed: make(map[int]bool), told: make(map[string]bool), gate: newGate(),
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -144,7 +134,10 @@ func (s *Service) receive(ctx context.Context, from socket) {
 			}
 			continue
 		}
-		if !mentions(buf[:n], s.service) || !s.gate.allow(sender) {
+		if !mentions(buf[:n], s.service) {
+			continue
+		}
+		if !s.gate.allow(sender) { // defence: lan-rate
 			continue
 		}
 		select {
@@ -328,12 +321,17 @@ func (s *Service) announced(texts []string, links []Link) []peer.AddrInfo {
 			continue
 		}
 		addr, id := peer.SplitAddr(full)
-		if id == "" || id == s.cfg.Self || addr == nil || !s.cfg.Admit(id) && !s.cfg.Defences.AnyPeer {
+		if id == "" || id == s.cfg.Self || addr == nil {
+			continue
+		}
+		if !s.cfg.Admit(id) { // defence: lan-roster
 			continue
 		}
 		ip, _, ok := split(addr)
-		near := slices.ContainsFunc(links, func(l Link) bool { return l.holds(ip) })
-		if !ok || !near && !s.cfg.Defences.AnyAddress {
+		if !ok {
+			continue
+		}
+		if !slices.ContainsFunc(links, func(l Link) bool { return l.holds(ip) }) { // defence: lan-near
 			continue
 		}
 		if i := slices.IndexFunc(found, func(f peer.AddrInfo) bool { return f.ID == id }); i >= 0 {

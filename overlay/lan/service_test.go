@@ -198,38 +198,43 @@ func (r *raw) announce(addrs ...string) {
 	}
 }
 
-// attack starts a member that knows one other, lets mallory send, and returns what the member was told before a last,
-// honest announcement reached it.
-func attack(t *testing.T, g byte, d Defences, send func(m *raw, member peer.ID)) *node {
+// attack starts a member that knows some others, lets mallory send when it listens, and returns what the member was told
+// before a last, honest announcement reached it.
+func attack(t *testing.T, g byte, send func(m *raw, member peer.ID)) *node {
 	t.Helper()
-	member, witness := newPeer(t), newPeer(t)
-	n := begin(t, wire.GroupID{9, g}, newPeer(t), "/ip4/127.0.0.1/tcp/1001", []peer.ID{member, witness}, func(c *Config) { c.Defences = d })
+	member, first, last := newPeer(t), newPeer(t), newPeer(t)
+	n := begin(t, wire.GroupID{9, g}, newPeer(t), "/ip4/127.0.0.1/tcp/1001", []peer.ID{member, first, last}, nil)
 	m := newRaw(t, wire.GroupID{9, g})
+	m.until(n, first)
 	send(m, member)
-	for deadline := time.Now().Add(patience); len(n.knows(witness)) == 0; {
-		m.announce("/ip4/127.0.0.1/tcp/7/p2p/" + witness.String())
+	m.until(n, last)
+	return n
+}
+
+// until announces somebody until a node knows it: packets may be dropped.
+func (r *raw) until(n *node, id peer.ID) {
+	r.t.Helper()
+	for deadline := time.Now().Add(patience); len(n.knows(id)) == 0; {
+		r.announce("/ip4/127.0.0.1/tcp/7/p2p/" + id.String())
 		select {
 		case <-n.news:
-		case <-time.After(100 * time.Millisecond): // packets may be dropped
+		case <-time.After(100 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("the honest announcement did not arrive")
+			r.t.Fatal("the honest announcement did not arrive")
 		}
 	}
-	return n
 }
 
 // TestAttackStrangerAnnouncesHimself has somebody on the link, who learned the name, announce himself.
 func TestAttackStrangerAnnouncesHimself(t *testing.T) {
 	t.Parallel()
-	for i, off := range []bool{false, true} {
-		stranger := newPeer(t)
-		n := attack(t, byte(i), Defences{AnyPeer: off}, func(m *raw, _ peer.ID) {
-			m.announce("/ip4/127.0.0.1/tcp/66/p2p/" + stranger.String())
-		})
-		if got := len(n.knows(stranger)) > 0; got != off {
-			t.Errorf("with the defence off = %v the stranger would be dialled: %v", off, got)
-		}
+	stranger := newPeer(t)
+	n := attack(t, 0, func(m *raw, _ peer.ID) {
+		m.announce("/ip4/127.0.0.1/tcp/66/p2p/" + stranger.String())
+	})
+	if got := n.knows(stranger); len(got) > 0 {
+		t.Errorf("the stranger would be dialled at %v", got)
 	}
 }
 
@@ -237,48 +242,41 @@ func TestAttackStrangerAnnouncesHimself(t *testing.T) {
 // group dial it.
 func TestAttackMemberIsAnnouncedElsewhere(t *testing.T) {
 	t.Parallel()
-	for i, off := range []bool{false, true} {
-		var target peer.ID
-		n := attack(t, byte(10+i), Defences{AnyAddress: off}, func(m *raw, member peer.ID) {
-			target = member
-			m.announce("/ip4/192.0.2.7/tcp/80/p2p/"+member.String(), "/ip4/127.0.0.1/tcp/80/ws/p2p/"+member.String(),
-				"/dns4/victim.example/tcp/80/p2p/"+member.String(), "/ip4/192.0.2.7/tcp/1/p2p/"+newPeer(t).String()+"/p2p-circuit/p2p/"+member.String())
-		})
-		if got := slices.Contains(n.knows(target), "/ip4/192.0.2.7/tcp/80"); got != off {
-			t.Errorf("with the defence off = %v members would dial a foreign address: %v", off, got)
-		}
-		if got := n.knows(target); !off && len(got) > 0 {
-			t.Errorf("members would dial %v", got)
-		}
+	var target peer.ID
+	n := attack(t, 10, func(m *raw, member peer.ID) {
+		target = member
+		m.announce("/ip4/192.0.2.7/tcp/80/p2p/"+member.String(), "/ip4/127.0.0.1/tcp/80/ws/p2p/"+member.String(),
+			"/dns4/victim.example/tcp/80/p2p/"+member.String(), "/ip4/192.0.2.7/tcp/1/p2p/"+newPeer(t).String()+"/p2p-circuit/p2p/"+member.String())
+	})
+	if got := n.knows(target); len(got) > 0 {
+		t.Errorf("members would dial %v", got)
 	}
 }
 
 // TestAttackFloodOfAnnouncements sends more than anybody has to say.
 func TestAttackFloodOfAnnouncements(t *testing.T) {
 	t.Parallel()
-	const packets = 3000
-	for i, off := range []bool{false, true} {
-		var target peer.ID
-		n := attack(t, byte(20+i), Defences{AnyRate: off}, func(m *raw, member peer.ID) {
-			target = member
-			for range packets {
-				m.announce("/ip4/127.0.0.1/tcp/80/p2p/" + member.String())
-			}
-		})
-		m := newRaw(t, wire.GroupID{9, byte(20 + i)})
-		for deadline := time.Now().Add(patience); off && n.n.Load() <= 10*senderBurst && time.Now().Before(deadline); {
-			m.announce("/ip4/127.0.0.1/tcp/80/p2p/" + target.String())
+	const packets, flood = 3000, time.Second
+	var target peer.ID
+	n := attack(t, 20, func(m *raw, member peer.ID) {
+		target = member
+		for range packets {
+			m.announce("/ip4/127.0.0.1/tcp/80/p2p/" + member.String())
 		}
-		if got := n.n.Load(); (got > 10*senderBurst) != off {
-			t.Errorf("with the defence off = %v, %d announcements were looked at", off, got)
-		}
+	})
+	m := newRaw(t, wire.GroupID{9, 20})
+	for end := time.Now().Add(flood); n.n.Load() <= 10*senderBurst && time.Now().Before(end); {
+		m.announce("/ip4/127.0.0.1/tcp/80/p2p/" + target.String())
+	}
+	if got := n.n.Load(); got > 10*senderBurst {
+		t.Errorf("%d announcements were looked at", got)
 	}
 }
 
 // TestGateIsBounded invents senders without end.
 func TestGateIsBounded(t *testing.T) {
 	t.Parallel()
-	g := newGate(false)
+	g := newGate()
 	passed := 0
 	for i := range 20_000 {
 		if g.allow(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})) {

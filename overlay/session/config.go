@@ -70,22 +70,6 @@ type Config struct {
 	Timeout time.Duration
 	// Ping and Silence override PingInterval and SilenceTimeout.
 	Ping, Silence time.Duration
-	// Defences switches defences off, for tests. Its zero value means that all are on.
-	Defences Defences
-}
-
-// Defences switches off, one by one, what the handshake checks. It exists so that tests can show that each attack
-// works without them. Nothing else may set a field.
-type Defences struct {
-	NoPeers     bool // sign and check nothing about which peers talk, and take any peer's certificate
-	NoKind      bool // take a member's certificate for a relay node's, and the other way round
-	NoNonces    bool // take a nonce that was seen before
-	NoClock     bool // take any time
-	NoFinish    bool // take any finish
-	NoSignature bool // take any signature in hello and reply
-	NoTimeout   bool // wait for the other side for ever
-
-	AnyCertificate bool // take any certificate, whoever signed it, of a peer that is in no roster
 }
 
 func (c *Config) complete() error {

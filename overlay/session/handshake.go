@@ -28,7 +28,7 @@ var (
 
 // domains returns the labels for the kind of session.
 func (c *Config) domains() domains {
-	if c.Peering {
+	if c.Peering { // defence: session-labels
 		return withRelay
 	}
 	return withMember
@@ -64,11 +64,7 @@ func begin(ctx context.Context, s network.Stream, cfg Config) (*handshake, func(
 		Config: cfg, stream: s, reader: bufio.NewReaderSize(from, readBuffer), pulse: from,
 		local: s.Conn().LocalPeer(), remote: s.Conn().RemotePeer(),
 	}
-	deadline := time.Now().Add(cfg.Timeout)
-	if cfg.Defences.NoTimeout {
-		deadline = time.Time{}
-	}
-	if err := s.SetDeadline(deadline); err != nil {
+	if err := s.SetDeadline(time.Now().Add(cfg.Timeout)); err != nil { // defence: session-timeout
 		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
@@ -91,11 +87,8 @@ type signed struct {
 }
 
 func (h *handshake) bytes(v signed) []byte {
-	if h.Defences.NoPeers {
-		v.member, v.relay = "", ""
-	}
 	b := append([]byte(v.domain), h.Group.ID[:]...)
-	for _, p := range []peer.ID{v.member, v.relay} {
+	for _, p := range []peer.ID{v.member, v.relay} { // defence: session-peers
 		b = binary.BigEndian.AppendUint16(b, uint16(len(p)))
 		b = append(b, p...)
 	}
@@ -109,23 +102,12 @@ func (h *handshake) bytes(v signed) []byte {
 func (h *handshake) sign(v signed) []byte { return ed25519.Sign(h.Identity, h.bytes(v)) }
 
 // verify checks a signature with the key that the remote's proven peer ID embeds.
-func (h *handshake) verify(v signed, signature []byte, certificate []byte) error {
+func (h *handshake) verify(v signed, signature []byte) error {
 	key, err := wire.PublicKeyOf(h.remote)
-	if h.Defences.NoPeers {
-		key, err = keyOfCertificate(h.Group, certificate)
-	}
 	if err != nil || !ed25519.Verify(key, h.bytes(v), signature) {
 		return ErrSignature
 	}
 	return nil
-}
-
-func keyOfCertificate(g *pki.Group, der []byte) (ed25519.PublicKey, error) {
-	c, err := pki.VerifyCertificateUndated(g, der)
-	if err != nil {
-		return nil, err
-	}
-	return c.Identity, nil
 }
 
 func (h *handshake) nonce() (n wire.Nonce, err error) {
@@ -154,42 +136,22 @@ func (h *handshake) offer(version uint64, envelope []byte) {
 
 // checkTime wants the other side's clock within MaxSkew of ours.
 func (h *handshake) checkTime(remoteMs int64) error {
-	d := skew(remoteMs, h.Now().UnixMilli())
-	if d > MaxSkew || d < -MaxSkew {
-		if !h.Defences.NoClock {
-			return &SkewError{Skew: d}
-		}
+	if d := skew(remoteMs, h.Now().UnixMilli()); d > MaxSkew || d < -MaxSkew { // defence: session-clock
+		return &SkewError{Skew: d}
 	}
 	return nil
 }
 
 // checkCertificate wants the profile, the roster and the right kind, for the remote peer.
 func (h *handshake) checkCertificate(der []byte, kind pki.Kind) (*pki.Certificate, error) {
-	if h.Defences.AnyCertificate {
-		return &pki.Certificate{Role: "anybody", Kind: kind, Peer: h.remote, DER: der}, nil
-	}
-	holder := h.remote
-	if h.Defences.NoPeers {
-		if c, err := pki.VerifyCertificateUndated(h.Group, der); err == nil {
-			holder = c.Peer
-		}
-	}
-	c, err := h.Roster().Verify(h.Group, der, holder, h.Now())
-	if err == nil && c.Kind != kind && !h.Defences.NoKind {
+	c, err := h.Roster().Verify(h.Group, der, h.remote, h.Now()) // defence: session-certificate
+	if err == nil && c.Kind != kind {                            // defence: session-kind
 		err = fmt.Errorf("it is that of a %s", c.Kind)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
 	return c, nil
-}
-
-func (h *handshake) useNonce(n wire.Nonce) error {
-	err := h.Nonces.Use(h.remote, n, h.Now())
-	if h.Defences.NoNonces {
-		return nil
-	}
-	return err
 }
 
 // Initiate runs the member's side of the handshake on a stream that it opened. A failure resets the stream.
@@ -258,7 +220,7 @@ func (h *handshake) checkReply(mine wire.Nonce, r *wire.HelloReply) (*pki.Certif
 		return nil, ErrVersion
 	}
 	v := signed{domain: h.domains().reply, member: h.local, relay: h.remote, time: r.TimeMs, nonceM: mine, nonceR: r.Nonce, database: r.Database}
-	if err := h.verify(v, r.Signature, r.Certificate); err != nil && !h.Defences.NoSignature {
+	if err := h.verify(v, r.Signature); err != nil { // defence: session-reply-signature
 		return nil, err
 	}
 	if err := h.checkTime(r.TimeMs); err != nil {
@@ -269,7 +231,7 @@ func (h *handshake) checkReply(mine wire.Nonce, r *wire.HelloReply) (*pki.Certif
 	if err != nil {
 		return nil, err
 	}
-	return cert, h.useNonce(r.Nonce)
+	return cert, h.Nonces.Use(h.remote, r.Nonce, h.Now()) // defence: session-reply-nonce
 }
 
 func (h *handshake) refused(r *wire.Refusal) error {
@@ -317,7 +279,7 @@ func (h *handshake) accept() (*Conn, error) {
 		return nil, err
 	}
 	v := signed{domain: h.domains().finish, member: h.remote, relay: h.local, nonceM: hello.Nonce, nonceR: mine, database: h.Database}
-	if err := h.verify(v, m.(*wire.Finish).Signature, hello.Certificate); err != nil && !h.Defences.NoFinish {
+	if err := h.verify(v, m.(*wire.Finish).Signature); err != nil { // defence: session-finish
 		return nil, err
 	}
 	return h.connection(cert, hello.RosterVersion, h.Database)
@@ -327,14 +289,14 @@ func (h *handshake) accept() (*Conn, error) {
 // checkReply. The nonce comes last, so that only members' nonces are remembered.
 func (h *handshake) checkHello(m *wire.Hello) (*pki.Certificate, error) {
 	h.offer(m.RosterVersion, m.Roster)
-	if !h.Roster().Admits(h.remote) && !h.Defences.AnyCertificate {
+	if !h.Roster().Admits(h.remote) { // defence: session-roster
 		return nil, ErrNotAdmitted
 	}
 	if m.Protocol != wire.SessionVersion {
 		return nil, ErrVersion
 	}
 	v := signed{domain: h.domains().hello, member: h.remote, relay: h.local, time: m.TimeMs, nonceM: m.Nonce}
-	if err := h.verify(v, m.Signature, m.Certificate); err != nil && !h.Defences.NoSignature {
+	if err := h.verify(v, m.Signature); err != nil { // defence: session-hello-signature
 		return nil, err
 	}
 	if err := h.checkTime(m.TimeMs); err != nil {
@@ -344,7 +306,7 @@ func (h *handshake) checkHello(m *wire.Hello) (*pki.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cert, h.useNonce(m.Nonce)
+	return cert, h.Nonces.Use(h.remote, m.Nonce, h.Now()) // defence: session-nonce
 }
 
 func (h *handshake) reply(hello *wire.Hello, mine wire.Nonce) *wire.HelloReply {

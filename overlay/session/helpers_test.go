@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
@@ -35,22 +36,6 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	return &world{t, pkitest.New(t, pkitest.Config{Roles: nil, Relays: 2})}
-}
-
-// given is the defences that a test runs with, by name, and what has to come of each.
-type given[W any] map[string]struct {
-	defences Defences
-	want     W
-}
-
-// run runs the test with each of them, in a world of its own.
-func (g given[W]) run(t *testing.T, test func(t *testing.T, w *world, d Defences, want W)) {
-	for name, c := range g {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, newWorld(t), c.defences, c.want)
-		})
-	}
 }
 
 // side is a node: its host and what it brings to a handshake.
@@ -204,6 +189,19 @@ func (w *world) replay(from, to *side, recorded []byte, results <-chan result) r
 	}
 	go io.Copy(io.Discard, s)
 	return w.wait(results)
+}
+
+// greet says a hello and nothing more, and returns whether the relay node replies to it and what it makes of that.
+func (w *world) greet(from, to *side, hello []byte, results <-chan result) (replied bool, got result) {
+	w.t.Helper()
+	s := w.dial(from, to)
+	if _, err := s.Write(hello); err != nil {
+		w.t.Fatal(err)
+	}
+	m, err := wire.ReadMessage(bufio.NewReader(s), wire.TypeHelloReply, wire.TypeRefusal)
+	_ = s.Reset()
+	_, replied = m.(*wire.HelloReply)
+	return err == nil && replied, w.wait(results)
 }
 
 // largeMessage is a store of half a megabyte, as it stands on the stream.

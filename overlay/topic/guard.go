@@ -38,7 +38,6 @@ type guard struct {
 	check  func(peer.ID, []byte) (any, bool)
 	rate   Rate
 	drops  *drops
-	off    Defences
 
 	// Owned by the library's event loop, which calls inspect. Only admitted peers get a bucket, so it is bounded by
 	// the rosters of this process's life.
@@ -66,7 +65,7 @@ func newGuard(h host.Host, topic string, cfg Config, d *drops) *guard {
 	}
 	return &guard{
 		host: h, topic: topic, admit: cfg.Admit, relays: relays, hub: cfg.Hub, check: cfg.Validate, rate: cfg.Rate,
-		drops: d, off: cfg.Defences, buckets: make(map[peer.ID]*bucket), recent: newRecent(),
+		drops: d, buckets: make(map[peer.ID]*bucket), recent: newRecent(),
 	}
 }
 
@@ -76,7 +75,21 @@ func (g *guard) overCircuit(p peer.ID) bool { return g.hub || g.relays(p) }
 // lets says whether topic traffic may use a connection.
 func (g *guard) lets(c network.Conn) bool {
 	p := c.RemotePeer()
-	return g.admit(p) && (g.overCircuit(p) || !overlay.IsCircuit(c.RemoteMultiaddr()))
+	if !g.admit(p) { // defence: topic-stream-roster
+		return false
+	}
+	if !g.overCircuit(p) && overlay.IsCircuit(c.RemoteMultiaddr()) { // defence: topic-no-circuit
+		return false
+	}
+	return true
+}
+
+// options are settings that keep outsiders off the topic, beside the gate for streams.
+func (g *guard) options() []pubsub.Option {
+	return []pubsub.Option{
+		pubsub.WithAppSpecificRpcInspector(g.inspect),                                          // defence: topic-inspector
+		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(g, maxSubscriptions)), // defence: topic-filter
+	}
 }
 
 // inspect sees every RPC before the library does. It drops whole what an honest peer would not send, and takes out the
@@ -86,19 +99,16 @@ func (g *guard) inspect(from peer.ID, rpc *pubsub.RPC) error {
 	clear(g.checked)
 	g.checked, g.handed = g.checked[:0], 0
 	admitted := g.admit(from)
-	if !g.off.NoInspector {
-		if err := g.vet(from, admitted, rpc); err != nil {
-			return err
-		}
+	if err := g.vet(from, admitted, rpc); err != nil {
+		return err
 	}
-	if !g.off.NoValidator {
-		rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool { return !g.valid(from, admitted, m) })
-	}
+	g.sift(from, admitted, rpc)
 	return nil
 }
 
+// vet says whether an RPC is to be dropped whole.
 func (g *guard) vet(from peer.ID, admitted bool, rpc *pubsub.RPC) error {
-	if !admitted {
+	if !admitted { // defence: topic-inspector-roster
 		g.drops.add(DropStranger, 1)
 		return errDropped
 	}
@@ -117,6 +127,11 @@ func (g *guard) vet(from peer.ID, admitted bool, rpc *pubsub.RPC) error {
 	return nil
 }
 
+// sift takes out the messages that are not valid.
+func (g *guard) sift(from peer.ID, admitted bool, rpc *pubsub.RPC) {
+	rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool { return !g.valid(from, admitted, m) })
+}
+
 func (g *guard) allow(from peer.ID, messages, bytes int) bool {
 	b := g.buckets[from]
 	if b == nil {
@@ -131,11 +146,13 @@ func (g *guard) allow(from peer.ID, messages, bytes int) bool {
 }
 
 // CanSubscribe implements pubsub.SubscriptionFilter: nobody subscribes to anything but the group's topic.
-func (g *guard) CanSubscribe(topic string) bool { return topic == g.topic }
+func (g *guard) CanSubscribe(topic string) bool {
+	return topic == g.topic // defence: topic-one-subscription
+}
 
 // FilterIncomingSubscriptions implements pubsub.SubscriptionFilter.
 func (g *guard) FilterIncomingSubscriptions(from peer.ID, subs []*pb.RPC_SubOpts) ([]*pb.RPC_SubOpts, error) {
-	if !g.admit(from) {
+	if !g.admit(from) { // defence: topic-filter-roster
 		g.drops.add(DropSubscription, uint64(len(subs)))
 		return nil, nil
 	}
@@ -147,7 +164,7 @@ func (g *guard) FilterIncomingSubscriptions(from peer.ID, subs []*pb.RPC_SubOpts
 // valid decides about one message. From and signature are absent on purpose, so it judges who handed it over.
 func (g *guard) valid(from peer.ID, admitted bool, m *pb.Message) bool {
 	data := m.GetData()
-	if !admitted || len(data) > wire.MaxBatch {
+	if !admitted || len(data) > wire.MaxBatch { // defence: topic-validator-roster
 		g.drops.add(DropInvalid, 1)
 		return false
 	}
@@ -159,7 +176,7 @@ func (g *guard) valid(from peer.ID, admitted bool, m *pb.Message) bool {
 		return false // it came by another way and is known
 	}
 	read, ok := g.check(from, data)
-	if !ok {
+	if !ok { // defence: topic-validate
 		g.drops.add(DropInvalid, 1)
 		return false
 	}

@@ -2,7 +2,6 @@ package topic
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -48,19 +47,6 @@ type Config struct {
 	Rate Rate
 	// Log takes what goes wrong, and the library's lines. Required.
 	Log *slog.Logger
-	// Defences switches defences off, for tests. Its zero value means that all are on.
-	Defences Defences
-}
-
-// Defences switches off, one by one, what keeps outsiders off the topic. It exists so that tests can show that
-// each attack works without them. Nothing else may set a field.
-type Defences struct {
-	AnyProtocol          bool // offer floodsub too, which has no mesh to keep anyone out of
-	NoStreamGate         bool // open and accept pubsub streams with anybody, over anything
-	NoInspector          bool // look into no RPC before it is handled
-	NoSubscriptionFilter bool // take subscriptions of anybody to anything
-	NoValidator          bool // accept messages from anybody
-	ShortID              bool // leave the last 64 bytes, a batch's signature, out of a message's ID
 }
 
 func (c *Config) complete() error {
@@ -113,12 +99,8 @@ func Join(ctx context.Context, h host.Host, cfg Config) (*Handle, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	t := &Handle{
-		host: h, id: h.ID(), name: Name(cfg.Group), log: cfg.Log, drops: newDrops(), peers: newPeers(),
-		subscribed: make(chan struct{}), protos: protocols(cfg.Defences), give: cfg.Deliver,
-	}
-	t.ctx, t.cancel = context.WithCancel(context.Background())
-	if err := t.join(cfg); err != nil {
+	t := newHandle(h, cfg)
+	if err := t.start(t.gated(), append(t.options(cfg), t.guard.options()...)); err != nil { // defence: topic-gate
 		t.cancel()
 		return nil, fmt.Errorf("joining the topic: %w", err)
 	}
@@ -128,13 +110,25 @@ func Join(ctx context.Context, h host.Host, cfg Config) (*Handle, error) {
 	return t, ctx.Err()
 }
 
-func (t *Handle) join(cfg Config) error {
-	t.guard = newGuard(t.host, t.name, cfg, t.drops)
-	var h host.Host = t.host
-	if !cfg.Defences.NoStreamGate {
-		h = &gatedHost{Host: t.host, id: t.id, guard: t.guard, ctx: t.ctx, hello: t.hello}
+// newHandle returns what has not begun yet.
+func newHandle(h host.Host, cfg Config) *Handle {
+	t := &Handle{
+		host: h, id: h.ID(), name: Name(cfg.Group), log: cfg.Log, drops: newDrops(), peers: newPeers(),
+		subscribed: make(chan struct{}), protos: protocols, give: cfg.Deliver,
 	}
-	ps, err := pubsub.NewGossipSub(t.ctx, h, t.options(cfg)...)
+	t.guard = newGuard(h, t.name, cfg, t.drops)
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	return t
+}
+
+// gated returns the host as pubsub sees it.
+func (t *Handle) gated() host.Host {
+	return &gatedHost{Host: t.host, id: t.id, guard: t.guard, ctx: t.ctx, hello: t.hello}
+}
+
+// start joins the topic over a host.
+func (t *Handle) start(h host.Host, opts []pubsub.Option) error {
+	ps, err := pubsub.NewGossipSub(t.ctx, h, opts...)
 	if err != nil {
 		return err
 	}
@@ -150,16 +144,16 @@ func (t *Handle) join(cfg Config) error {
 	return nil
 }
 
-// options are settings without which a star loses messages or lets outsiders in; SPEC.md section 7.1 lists those that
-// others must share.
+// options are settings without which a star loses messages; SPEC.md section 7.1 lists those that others must share. The
+// guard has those that keep outsiders off.
 func (t *Handle) options(cfg Config) []pubsub.Option {
-	opts := []pubsub.Option{
+	return []pubsub.Option{
 		// Frames carry their author and their batch a signature; the library's own would be checked at every hop.
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
 		pubsub.WithNoAuthor(),
 		// The library marks an ID as seen before it validates: anything shorter than a hash of all the data lets a
 		// forged copy suppress the real message.
-		pubsub.WithMessageIdFn(messageID(cfg.Defences)),
+		pubsub.WithMessageIdFn(messageID),
 		pubsub.WithGossipSubProtocols(t.protos, pubsub.GossipSubDefaultFeatures),
 		pubsub.WithGossipSubParams(params(cfg.Hub, cfg.Members)),
 		pubsub.WithPeerExchange(false),
@@ -171,34 +165,16 @@ func (t *Handle) options(cfg Config) []pubsub.Option {
 		pubsub.WithRPCLogger(libraryLog(cfg.Log)),
 		pubsub.WithRawTracer(&tracer{drops: t.drops, peers: t.peers}),
 	}
-	if !cfg.Defences.NoInspector || !cfg.Defences.NoValidator {
-		opts = append(opts, pubsub.WithAppSpecificRpcInspector(t.guard.inspect))
-	}
-	if !cfg.Defences.NoSubscriptionFilter {
-		opts = append(opts, pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(t.guard, maxSubscriptions)))
-	}
-	return opts
 }
 
 // messageID is the hash of the whole data.
-func messageID(d Defences) pubsub.MsgIdFunction {
-	return func(m *pb.Message) string {
-		data := m.GetData()
-		if d.ShortID && len(data) > ed25519.SignatureSize {
-			data = data[:len(data)-ed25519.SignatureSize]
-		}
-		sum := sha256.Sum256(data)
-		return string(sum[:])
-	}
+func messageID(m *pb.Message) string {
+	sum := sha256.Sum256(m.GetData()) // defence: topic-id
+	return string(sum[:])
 }
 
 // protocols leaves floodsub out: whoever speaks it is sent every message without asking.
-func protocols(d Defences) []protocol.ID {
-	if d.AnyProtocol {
-		return pubsub.GossipSubDefaultProtocols
-	}
-	return pubsub.GossipSubDefaultProtocols[:4]
-}
+var protocols = pubsub.GossipSubDefaultProtocols[:4] // defence: topic-protocols
 
 // params sizes the mesh. A hub prunes nobody. A member's mesh is the hubs and, on a LAN, up to a dozen members.
 func params(hub bool, members int) pubsub.GossipSubParams {

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -28,6 +29,9 @@ type star struct {
 	topics  []*Handle
 }
 
+// joiner joins the topic with the configuration of the tests, changed.
+type joiner func(t testing.TB, h host.Host, change func(*Config)) *Handle
+
 func join(t testing.TB, h host.Host, change func(*Config)) *Handle {
 	t.Helper()
 	cfg := Config{Group: testGroup, Log: quiet()}
@@ -41,6 +45,12 @@ func join(t testing.TB, h host.Host, change func(*Config)) *Handle {
 }
 
 func newStar(t testing.TB, n int, change func(*Config)) *star {
+	t.Helper()
+	return newStarBy(t, n, change, join)
+}
+
+// newStarBy has everybody join in that way.
+func newStarBy(t testing.TB, n int, change func(*Config), join joiner) *star {
 	t.Helper()
 	s := &star{hub: newHost(t, relayed(n))}
 	all := []host.Host{s.hub}
@@ -326,13 +336,13 @@ func TestTopicClosesQuietly(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-// circuitPair connects two members over a circuit only, without a hub in the topic, and returns what the second one
-// receives of the first one's messages within a while.
-func circuitPair(t *testing.T, d Defences) bool {
-	t.Helper()
+// TestNoTopicOverCircuits connects two members over a circuit only, without a hub in the topic: nothing of what the first
+// one says comes to the second.
+func TestNoTopicOverCircuits(t *testing.T) {
+	t.Parallel()
 	relay := newHost(t, relayed(4))
 	a, b := newHost(t, dialOnly), newHost(t, dialOnly)
-	set := func(c *Config) { c.Admit, c.Defences = everyone(a, b), d }
+	set := func(c *Config) { c.Admit = everyone(a, b) }
 	from, to := join(t, a, set), join(t, b, set)
 	connect(t, a, relay)
 	connect(t, b, relay)
@@ -344,19 +354,36 @@ func circuitPair(t *testing.T, d Defences) bool {
 		t.Fatal(err)
 	}
 	if err := from.Publish(deadline(t, time.Second), []byte("over a circuit")); err != nil {
-		return false
+		return
 	}
-	_, err := to.Receive(deadline(t, 2*time.Second))
-	return err == nil
-}
-
-func TestNoTopicOverCircuits(t *testing.T) {
-	t.Parallel()
-	if circuitPair(t, Defences{}) {
+	if _, err := to.Receive(deadline(t, 2*time.Second)); err == nil {
 		t.Error("a member's message went over a circuit")
 	}
-	if !circuitPair(t, Defences{NoStreamGate: true}) {
-		t.Error("control: without the gate no message went over the circuit, so the test shows nothing")
+}
+
+// TestForgedCopyTakesNobodysPlace: what differs in its last bytes alone, a batch's signature, is another message.
+func TestForgedCopyTakesNobodysPlace(t *testing.T) {
+	t.Parallel()
+	s := newStar(t, 2, nil)
+	ctx := deadline(t, 10*time.Second)
+	forged, real := payload(0, 0), payload(0, 0)
+	forged[len(forged)-1] ^= 1
+	for _, data := range [][]byte{forged, real, payload(0, 1)} {
+		if err := s.topics[0].Publish(ctx, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for {
+		m, err := s.topics[1].Receive(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Equal(m.Data, real) {
+			return
+		}
+		if bytes.Equal(m.Data, payload(0, 1)) {
+			t.Fatal("the forged copy took the real message's place")
+		}
 	}
 }
 

@@ -21,10 +21,7 @@ var policy = strings.Join([]string{
 func (s *Server) Handler() http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { deny(w, foreignOrigin) }))
-	guarded := s.inside(s.mux)
-	if !s.cfg.defences.noOrigin {
-		guarded = s.sameOrigin(protection.Handler(guarded))
-	}
+	guarded := s.sameOrigin(protection.Handler(s.inside(s.mux))) // defence: web-origin
 	return headers(s.ownHost(guarded))
 }
 
@@ -48,7 +45,7 @@ func headers(next http.Handler) http.Handler {
 // ownHost refuses every Host but our own: a foreign name that resolves to 127.0.0.1 would make a foreign page same-origin.
 func (s *Server) ownHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Host != s.host && !s.cfg.defences.noHost {
+		if r.Host != s.host { // defence: web-host
 			deny(w, foreignHost)
 			return
 		}
@@ -81,7 +78,7 @@ func (s *Server) inside(next http.Handler) http.Handler {
 		switch {
 		case r.URL.Path == "/" && r.Method == http.MethodGet && query.Has("token"):
 			s.exchange(w, r, query)
-		case s.cfg.defences.noCookie || s.hasCookie(r):
+		case s.hasCookie(r): // defence: web-cookie
 			next.ServeHTTP(w, r)
 		default:
 			deny(w, noCookie)
@@ -116,9 +113,7 @@ func (s *Server) take(token string) bool {
 	if i < 0 {
 		return false
 	}
-	if !s.cfg.defences.noSingleUse {
-		s.tokens = slices.Delete(s.tokens, i, i+1)
-	}
+	s.tokens = slices.Delete(s.tokens, i, i+1) // defence: web-token-once
 	select {
 	case s.used <- struct{}{}:
 	default: // it has not been looked at since the last one

@@ -16,9 +16,9 @@ import (
 const patience = 20 * time.Second
 
 // serve runs a server with a page, a feed and a wish until the test ends. did counts the wishes that were granted.
-func serve(t *testing.T, d defences) (s *Server, feed *Feed, did func() int) {
+func serve(t *testing.T) (s *Server, feed *Feed, did func() int) {
 	t.Helper()
-	s, err := Listen(Config{defences: d})
+	s, err := Listen(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,69 +103,56 @@ func TestAttacksOnTheWindow(t *testing.T) {
 	host := func(name string) func(*http.Request) { return func(r *http.Request) { r.Host = name } }
 	for _, a := range []struct {
 		name   string
-		off    defences // with this the attack works
-		status int      // of the refusal
+		status int // of the refusal
 		method string
 		path   string
 		how    func(*http.Request)
 		out    bool // without a cookie
 	}{
-		{"cross-site POST", defences{noOrigin: true}, 403, "POST", "/send", foreign("cross-site", "https://evil.example"), false},
-		{"POST from another port", defences{noOrigin: true}, 403, "POST", "/send", foreign("same-site", "http://127.0.0.1:1"), false},
-		{"POST by an old browser", defences{noOrigin: true}, 403, "POST", "/send", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, false},
-		{"POST from a sandboxed frame", defences{noOrigin: true}, 403, "POST", "/send", func(r *http.Request) { r.Header.Set("Origin", "null") }, false},
-		{"feed read by another site", defences{noOrigin: true}, 403, "GET", "/events", foreign("cross-site", "https://evil.example"), false},
-		{"feed read from another port", defences{noOrigin: true}, 403, "GET", "/events", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }, false},
-		{"page embedded by another site", defences{noOrigin: true}, 403, "GET", "/", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, false},
-		{"page under a foreign name", defences{noHost: true}, 421, "GET", "/", host("evil.example"), false},
-		{"feed under a foreign name", defences{noHost: true}, 421, "GET", "/events", host("evil.example"), false},
-		{"file under a foreign name", defences{noHost: true}, 421, "GET", "STATIC", host("evil.example"), false},
-		{"POST under a foreign name", defences{noHost: true}, 421, "POST", "/send", host("evil.example"), false},
-		{"page under the name localhost", defences{noHost: true}, 421, "GET", "/", host("localhost"), false},
-		{"page without the port", defences{noHost: true}, 421, "GET", "/", host("127.0.0.1"), false},
-		{"page without cookie", defences{noCookie: true}, 403, "GET", "/", nil, true},
-		{"feed without cookie", defences{noCookie: true}, 403, "GET", "/events", nil, true},
-		{"file without cookie", defences{noCookie: true}, 403, "GET", "STATIC", nil, true},
-		{"POST without cookie", defences{noCookie: true}, 403, "POST", "/send", nil, true},
-		{"POST with a wrong cookie", defences{noCookie: true}, 403, "POST", "/send", func(r *http.Request) {
+		{"cross-site POST", 403, "POST", "/send", foreign("cross-site", "https://evil.example"), false},
+		{"POST from another port", 403, "POST", "/send", foreign("same-site", "http://127.0.0.1:1"), false},
+		{"POST by an old browser", 403, "POST", "/send", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, false},
+		{"POST from a sandboxed frame", 403, "POST", "/send", func(r *http.Request) { r.Header.Set("Origin", "null") }, false},
+		{"feed read by another site", 403, "GET", "/events", foreign("cross-site", "https://evil.example"), false},
+		{"feed read from another port", 403, "GET", "/events", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }, false},
+		{"page embedded by another site", 403, "GET", "/", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, false},
+		{"page under a foreign name", 421, "GET", "/", host("evil.example"), false},
+		{"feed under a foreign name", 421, "GET", "/events", host("evil.example"), false},
+		{"file under a foreign name", 421, "GET", "STATIC", host("evil.example"), false},
+		{"POST under a foreign name", 421, "POST", "/send", host("evil.example"), false},
+		{"page under the name localhost", 421, "GET", "/", host("localhost"), false},
+		{"page without the port", 421, "GET", "/", host("127.0.0.1"), false},
+		{"page without cookie", 403, "GET", "/", nil, true},
+		{"feed without cookie", 403, "GET", "/events", nil, true},
+		{"file without cookie", 403, "GET", "STATIC", nil, true},
+		{"POST without cookie", 403, "POST", "/send", nil, true},
+		{"POST with a wrong cookie", 403, "POST", "/send", func(r *http.Request) {
 			r.AddCookie(&http.Cookie{Name: "conclave-" + portOf(r), Value: "AAAA"})
 		}, true},
 	} {
-		for _, works := range []bool{false, true} {
-			name, d := a.name, defences{}
-			if works {
-				name, d = name+", defence off", a.off
+		t.Run(a.name, func(t *testing.T) {
+			s, _, did := serve(t)
+			c, base := inside(t, s)
+			if a.out {
+				c = browser(t)
 			}
-			t.Run(name, func(t *testing.T) {
-				s, _, did := serve(t, d)
-				c, base := inside(t, s)
-				if a.out {
-					c = browser(t)
+			path := a.path
+			if path == "STATIC" {
+				path = s.Asset("web.css")
+			}
+			answer, text := visit(t, c, a.method, base+path, func(r *http.Request) {
+				if a.how != nil {
+					a.how(r)
 				}
-				path := a.path
-				if path == "STATIC" {
-					path = s.Asset("web.css")
-				}
-				answer, text := visit(t, c, a.method, base+path, func(r *http.Request) {
-					if a.how != nil {
-						a.how(r)
-					}
-					if r.Host != s.Addr() && !a.out { // the client keeps it back under another name
-						cookie := s.cookie
-						r.AddCookie(&cookie)
-					}
-				})
-				if works {
-					if answer.StatusCode != http.StatusOK || a.method == http.MethodPost && did() != 1 {
-						t.Errorf("the attack does not work without its defence: %s %q", answer.Status, text)
-					}
-					return
-				}
-				if answer.StatusCode != a.status || did() != 0 {
-					t.Errorf("got %s %q, want %d", answer.Status, text, a.status)
+				if r.Host != s.Addr() && !a.out { // the client keeps it back under another name
+					cookie := s.cookie
+					r.AddCookie(&cookie)
 				}
 			})
-		}
+			if answer.StatusCode != a.status || did() != 0 {
+				t.Errorf("got %s %q, want %d", answer.Status, text, a.status)
+			}
+		})
 	}
 }
 
@@ -173,21 +160,18 @@ func portOf(r *http.Request) string { return r.URL.Port() }
 
 // A token that was seen in the list of processes opens nothing any more.
 func TestTokenWorksOnce(t *testing.T) {
-	for _, off := range []bool{false, true} {
-		s, _, _ := serve(t, defences{noSingleUse: off})
-		address := s.URL()
-		if answer, _ := visit(t, browser(t), http.MethodGet, address, nil); answer.StatusCode != http.StatusOK {
-			t.Fatalf("the first use: %s", answer.Status)
-		}
-		answer, text := visit(t, browser(t), http.MethodGet, address, nil)
-		if worked := answer.StatusCode == http.StatusOK; worked != off {
-			t.Errorf("with single use off %v the second use gives %s %q", off, answer.Status, text)
-		}
+	s, _, _ := serve(t)
+	address := s.URL()
+	if answer, _ := visit(t, browser(t), http.MethodGet, address, nil); answer.StatusCode != http.StatusOK {
+		t.Fatalf("the first use: %s", answer.Status)
+	}
+	if answer, text := visit(t, browser(t), http.MethodGet, address, nil); answer.StatusCode != http.StatusForbidden {
+		t.Errorf("the second use gives %s %q", answer.Status, text)
 	}
 }
 
 func TestTokensAreRefused(t *testing.T) {
-	s, _, _ := serve(t, defences{})
+	s, _, _ := serve(t)
 	base := "http://" + s.Addr()
 	for _, address := range []string{"/?token=", "/?token=guess", "/?token=guess&token=guess"} {
 		if answer, _ := visit(t, browser(t), http.MethodGet, base+address, nil); answer.StatusCode != http.StatusForbidden || len(answer.Cookies()) != 0 {
@@ -216,7 +200,7 @@ func TestTokensAreRefused(t *testing.T) {
 
 // Of many addresses that were given out, the latest work; so nobody can fill the memory by asking.
 func TestOldTokensStopWorking(t *testing.T) {
-	s, _, _ := serve(t, defences{})
+	s, _, _ := serve(t)
 	first, second := s.URL(), s.URL()
 	for range maxTokens - 1 {
 		s.URL()
@@ -230,7 +214,7 @@ func TestOldTokensStopWorking(t *testing.T) {
 }
 
 func TestExchangeLeadsOn(t *testing.T) {
-	s, _, _ := serve(t, defences{})
+	s, _, _ := serve(t)
 	c := browser(t)
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	answer, _ := visit(t, c, http.MethodGet, s.URL()+"&x=10&y=20", nil)
@@ -248,7 +232,7 @@ func TestExchangeLeadsOn(t *testing.T) {
 }
 
 func TestEveryAnswerCarriesTheHeaders(t *testing.T) {
-	s, _, _ := serve(t, defences{})
+	s, _, _ := serve(t)
 	c, base := inside(t, s)
 	for _, path := range []string{"/", "/nowhere", s.Asset("dom.js"), "/events", s.Asset("web.css") + "x"} {
 		answer, _ := visit(t, c, http.MethodGet, base+path, nil)
@@ -295,11 +279,6 @@ func TestOnlyLoopbackIsListenedOn(t *testing.T) {
 		_ = s.Close()
 		t.Error("it listens on every interface")
 	}
-	s, err := Listen(Config{Addr: "0.0.0.0:0", defences: defences{noLoopback: true}})
-	if err != nil {
-		t.Fatalf("with the defence off it does not listen: %v", err)
-	}
-	_ = s.Close()
 }
 
 // With the same secret and address, a page that was open goes on after a restart; with another it does not.

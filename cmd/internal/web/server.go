@@ -49,14 +49,6 @@ type Config struct {
 	Assets []fs.FS
 	// Log gets what goes wrong. Nil discards it.
 	Log *slog.Logger
-
-	// defences are switched off by tests only.
-	defences defences
-}
-
-// defences are what the attack tests switch off one by one, to show that each attack works without its defence.
-type defences struct {
-	noHost, noOrigin, noCookie, noSingleUse, noLoopback bool
 }
 
 // Server serves the pages of one process. Listen makes it, Serve runs it; Handle comes between the two.
@@ -87,7 +79,7 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("the secret of a window has %d bytes, not %d", len(cfg.Secret), sha256.Size)
 	}
 	addr, err := loopback(cfg.Addr)
-	if err != nil && !cfg.defences.noLoopback {
+	if err != nil { // defence: web-loopback
 		return nil, err
 	}
 	files, err := newAssets(append([]fs.FS{shared()}, cfg.Assets...))
