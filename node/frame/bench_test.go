@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay/baseline"
+	"conclave/internal/baseline"
 	"conclave/overlay/wire"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"conclave/overlay/baseline"
+	"conclave/internal/baseline"
 	"conclave/overlay/wire"
 	"conclave/relaynode/mailbox"
 )

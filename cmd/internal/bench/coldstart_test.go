@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay/baseline"
+	"conclave/internal/baseline"
 	"conclave/pki/pkitest"
 )
 

@@ -20,6 +20,6 @@
 // to back, every message arrives once and in its sender's order.
 //
 // The parts (frames, key agreement, mailbox) are measured beside their code. What they are all measured against stands in
-// overlay/baseline, but for the floor, which needs the frames. Nothing imports this package, and it has no code
+// internal/baseline, but for the floor, which needs the frames. Nothing imports this package, and it has no code
 // outside its tests apart from the minimal program.
 package bench

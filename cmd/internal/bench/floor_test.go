@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"conclave/internal/baseline"
 	"conclave/node/frame"
-	"conclave/overlay/baseline"
 	"conclave/overlay/batch"
 	"conclave/overlay/wire"
 )

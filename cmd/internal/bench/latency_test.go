@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay/baseline"
+	"conclave/internal/baseline"
 )
 
 // roomy gives the benchmark four of Go's processors for each core, for all sides. The members here share one process, and each

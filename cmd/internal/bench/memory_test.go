@@ -19,8 +19,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"conclave/internal/baseline"
 	"conclave/overlay"
-	"conclave/overlay/baseline"
 	"conclave/overlay/session"
 	"conclave/overlay/topic"
 	"conclave/overlay/wire"

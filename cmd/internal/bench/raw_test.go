@@ -4,7 +4,7 @@ import (
 	"context"
 	"testing"
 
-	"conclave/overlay/baseline"
+	"conclave/internal/baseline"
 )
 
 // raw is the baseline as a chat.

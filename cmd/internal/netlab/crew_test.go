@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay/baseline"
+	"conclave/internal/baseline"
 )
 
 // crew is a group with three members, each on a host of its own.

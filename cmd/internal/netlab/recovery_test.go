@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay/baseline"
+	"conclave/internal/baseline"
 )
 
 // What must hold after the network is there again, and before.

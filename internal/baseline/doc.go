@@ -2,7 +2,8 @@
 //
 // A figure alone says little: machines differ, and so do neighbours on one machine. So every benchmark of the project
 // runs its baseline in the same process and reports the ratio of the two beside both absolute figures. The baselines
-// stand in one package, so that nobody tunes a baseline to flatter the thing beside it:
+// stand in one package, so that nobody tunes a baseline to flatter the thing beside it. It stands at the top of the module,
+// because the benchmarks of node, relaynode and cmd all use it:
 //
 //   - [Cipher]: bare AES-256-CTR and HMAC-SHA256 with reused state, for frames;
 //   - [Log]: one fsynced append per record, for the mailbox;

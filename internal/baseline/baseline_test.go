@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"conclave/overlay/baseline"
+	"conclave/internal/baseline"
 )
 
 func TestCipherOpensWhatItSealedAndNothingElse(t *testing.T) {
