@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -117,10 +116,9 @@ type StreamServer struct {
 	cancel context.CancelFunc
 	slots  chan struct{}
 
-	mu      sync.Mutex // guards closed, and wg.Add against wg.Wait
-	closed  bool
-	wg      sync.WaitGroup
-	counter [verdictCount]atomic.Uint64
+	mu     sync.Mutex // guards closed, and wg.Add against wg.Wait
+	closed bool
+	wg     sync.WaitGroup
 }
 
 type streamVerdict int
@@ -139,8 +137,7 @@ var streamVerdictNames = [verdictCount]string{
 }
 
 // HandleStream serves a protocol: every stream gets its service, its memory reservation and its deadline before the
-// handler sees it, and ends in one place that closes or resets, logs (at debug level: a stranger can trigger it) and
-// counts. Close the server before the host.
+// handler sees it, and ends in one place that closes or resets and logs (at debug level: a stranger can trigger it). Close the server before the host.
 func HandleStream(h host.Host, proto protocol.ID, limits StreamLimits, handle StreamHandler, log *slog.Logger) *StreamServer {
 	limits.Memory = max(limits.Memory, 1<<10)
 	if limits.Deadline <= 0 {
@@ -176,7 +173,6 @@ func (v *StreamServer) handleOne(s network.Stream) {
 
 // end is not part of handleOne, whose frame is on the stack for as long as a stream lives.
 func (v *StreamServer) end(s network.Stream, verdict streamVerdict, err error) {
-	v.counter[verdict].Add(1)
 	if verdict == streamDone {
 		_ = s.Close()
 		return
@@ -208,15 +204,6 @@ func (v *StreamServer) run(s network.Stream) (streamVerdict, error) {
 		return streamFailed, err
 	}
 	return streamDone, nil
-}
-
-// Counts returns how many streams ended in each way.
-func (v *StreamServer) Counts() map[string]uint64 {
-	counts := make(map[string]uint64, verdictCount)
-	for i := range v.counter {
-		counts[streamVerdictNames[i]] = v.counter[i].Load()
-	}
-	return counts
 }
 
 // Close takes the protocol off the host, resets the open streams and returns when every handler has.

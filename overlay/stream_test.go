@@ -1,11 +1,14 @@
 package overlay
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"io"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +93,8 @@ func TestHandleStreamPrologue(t *testing.T) {
 	t.Parallel()
 	a, b := newHost(t), newHost(t)
 	release, entered := make(chan struct{}), make(chan struct{}, 8)
+	var lines bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	server := HandleStream(b, "/one", StreamLimits{Service: "one", Memory: 4096, Deadline: 100 * time.Millisecond, Streams: 1},
 		func(_ context.Context, s network.Stream) error {
 			if s.Scope().Stat().Memory < 4096 {
@@ -101,7 +106,7 @@ func TestHandleStreamPrologue(t *testing.T) {
 			}
 			<-release
 			return nil
-		}, quiet())
+		}, log)
 	defer server.Close()
 	connect(t, a, b)
 
@@ -115,9 +120,9 @@ func TestHandleStreamPrologue(t *testing.T) {
 	if _, err := io.ReadAll(first); err != nil {
 		t.Fatalf("the first stream: %v, want a clean end", err)
 	}
-	counts := server.Counts()
-	if counts["done"] != 1 || counts["too many streams"] != 1 || counts["failed"] != 0 {
-		t.Fatalf("counts %v", counts)
+	server.Close() // which waits for what is logged
+	if s := lines.String(); strings.Count(s, "\n") != 1 || !strings.Contains(s, `verdict="too many streams"`) {
+		t.Fatalf("logged:\n%s", s)
 	}
 }
 

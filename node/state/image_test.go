@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"conclave/overlay/durable"
@@ -13,7 +15,15 @@ var update = flag.Bool("update", false, "write empty.db anew")
 
 // TestImage makes the empty state file from the schema and compares it with the one in the program.
 func TestImage(t *testing.T) {
-	made, err := durable.NewImage([]durable.Schema{schema})
+	path := filepath.Join(t.TempDir(), "new.db")
+	db, err := durable.Open(path, []durable.Schema{schema}, durable.Options{Random: strings.NewReader("ID of a new file")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	made, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,15 +74,6 @@ func appendContext(dst []byte, topic string) ([]byte, error) {
 	return append(dst, topic...), nil
 }
 
-// Size returns the size of a batch whose items have these sizes, for a sender that fills one up to wire.MaxBatch.
-func Size(items ...int) int {
-	size := wire.BatchOverhead
-	for _, n := range items {
-		size += wire.BatchItemOverhead + n
-	}
-	return size
-}
-
 // Frames returns the batches of frames among those that verify accepts, in their order. Whoever fetched them takes nothing else.
 func Frames(list [][]byte, verify func(data []byte) (wire.Batch, bool)) []wire.Batch {
 	var out []wire.Batch

@@ -38,8 +38,8 @@ func sign(tb testing.TB, kind wire.BatchKind, items ...[]byte) []byte {
 func TestSignVerify(t *testing.T) {
 	items := [][]byte{[]byte("one"), []byte("two")}
 	data := sign(t, wire.BatchControl, items...)
-	if len(data) != Size(3, 3) {
-		t.Errorf("%d bytes, Size says %d", len(data), Size(3, 3))
+	if want := wire.BatchOverhead + 2*(wire.BatchItemOverhead+3); len(data) != want {
+		t.Errorf("%d bytes, want %d", len(data), want)
 	}
 	b, err := Verify(topic, data)
 	if err != nil {

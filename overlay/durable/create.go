@@ -60,10 +60,8 @@ func ownImage(schemas []Schema, opts Options) ([]byte, error) {
 	return bytes.Replace(image, imageID[:], id[:], 1), nil
 }
 
-// NewImage returns the bytes of a database that holds the tables of schemas and nothing else, to be used as
-// Options.Image. They are the same each time, for one version of SQLite.
-func NewImage(schemas []Schema) (image []byte, err error) { return newImage(schemas, defaultPage) }
-
+// newImage returns the bytes of a database that holds the tables of schemas and nothing else, with imageID as its ID. They
+// are the same each time, for one version of SQLite.
 func newImage(schemas []Schema, page int) (image []byte, err error) {
 	raw, err := sqlite3.OpenFlags(inMemory, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
 	if err != nil {

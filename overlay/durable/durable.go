@@ -51,8 +51,9 @@ type Options struct {
 	OneThread bool
 	// Random is where a new file's ID comes from; nil means crypto/rand.
 	Random io.Reader
-	// Image is what NewImage returned for the same schemas. A new file is then a copy of it, which takes a fraction of
-	// the time that making the tables takes; nil means that they are made. Only Open uses it.
+	// Image is a new file of the same schemas whose ID is "ID of a new file". A new file is then a copy of it with an ID
+	// of its own, which takes a fraction of the time that making the tables takes; nil means that they are made. Only
+	// Open uses it.
 	Image []byte
 }
 
@@ -252,18 +253,12 @@ func positive(n, otherwise int) int {
 // ID returns the ID that was drawn when the file was created.
 func (d *DB) ID() wire.DatabaseID { return d.id }
 
-// Path returns the file's absolute path.
-func (d *DB) Path() string { return d.path }
-
 // Stats returns what the database has done so far.
 func (d *DB) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.stats
 }
-
-// Waiting returns how many writes are queued now. It never waits itself.
-func (d *DB) Waiting() int { return len(d.jobs) }
 
 // Check reads the whole file and returns a CorruptError when it contradicts itself. It takes seconds on a large file and
 // holds back writes meanwhile.

@@ -154,9 +154,6 @@ func (r *Row) Text(i int) string { return r.s.ColumnText(i) }
 // Blob returns a copy of the i-th column's bytes.
 func (r *Row) Blob(i int) []byte { return r.s.ColumnBlob(i, nil) }
 
-// Len returns the size of the i-th column in bytes, without copying it.
-func (r *Row) Len(i int) int { return len(r.s.ColumnRawBlob(i)) }
-
 func (r *Row) read(i int, dest any) error {
 	switch d := dest.(type) {
 	case *bool:

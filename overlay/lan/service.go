@@ -56,7 +56,6 @@ type Service struct {
 	instance string
 	sockets  []socket
 	arrivals chan arrival
-	kick     chan struct{}
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
 
@@ -91,7 +90,7 @@ func Start(cfg Config) (*Service, error) {
 	_, _ = rand.Read(id) // never fails
 	s := &Service{
 		cfg: cfg, service: serviceName(cfg.Group), instance: hex.EncodeToString(id), sockets: open,
-		arrivals: make(chan arrival, 64), kick: make(chan struct{}, 1), joined: make(map[int]bool),
+		arrivals: make(chan arrival, 64), joined: make(map[int]bool),
 		answered: make(map[int]time.Time), owed: make(map[int]bool), told: make(map[string]bool), gate: newGate(),
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -101,14 +100,6 @@ func Start(cfg Config) (*Service, error) {
 	}
 	s.wg.Go(func() { s.run(ctx) })
 	return s, nil
-}
-
-// Again makes the service look at the interfaces and ask at once: after the network has changed, say.
-func (s *Service) Again() {
-	select {
-	case s.kick <- struct{}{}:
-	default:
-	}
 }
 
 // Close ends the service and returns when everything it started has.
@@ -169,8 +160,6 @@ func (s *Service) run(ctx context.Context) {
 			s.take(a)
 		case <-watch.C:
 			s.look(false)
-		case <-s.kick:
-			s.look(true)
 		case <-timer.C:
 		}
 		timer.Stop()

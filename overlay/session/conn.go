@@ -44,9 +44,7 @@ type Conn struct {
 	closing  bool  // no more sends; the connection ends when pending is written
 	err      error // why it ended
 
-	rtt     atomic.Int64
-	written atomic.Uint64 // messages
-	writes  atomic.Uint64 // calls of Write
+	rtt atomic.Int64
 }
 
 // What is accepted after the handshake, by whom it comes from.
@@ -103,9 +101,6 @@ func (c *Conn) RemoteRosterVersion() uint64 { return c.rosterVersion }
 // RTT returns the last measured round trip of a ping, 0 before the first.
 func (c *Conn) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
 
-// Done is closed when the connection has ended.
-func (c *Conn) Done() <-chan struct{} { return c.done }
-
 // Err returns why the connection ended, nil while it has not.
 func (c *Conn) Err() error {
 	c.mu.Lock()
@@ -123,9 +118,6 @@ func (c *Conn) Unheard() int { return int(c.pulse.unheard.Load()) }
 func (c *Conn) Probe() error {
 	return c.Offer(&wire.Ping{Nonce: uint64(time.Since(c.born))})
 }
-
-// Written returns how many messages were written in how many writes.
-func (c *Conn) Written() (messages, writes uint64) { return c.written.Load(), c.writes.Load() }
 
 // Send queues a message, after waiting for room if need be. It returns before the message is written: what must arrive
 // has an acknowledgement of its own.
@@ -194,7 +186,7 @@ func (c *Conn) wake() {
 // Write costs an AEAD record and a system call. Close and Abort wait for it through done.
 func (c *Conn) write() {
 	for {
-		batch, messages, last := c.take()
+		batch, last := c.take()
 		if batch == nil {
 			return
 		}
@@ -210,8 +202,6 @@ func (c *Conn) write() {
 			c.mu.Unlock()
 			return
 		}
-		c.written.Add(uint64(messages))
-		c.writes.Add(1)
 		c.idle.Reset(c.ping)
 	}
 }
@@ -239,7 +229,7 @@ func (c *Conn) writeAll(batch []byte, last bool) error {
 var buffers = sync.Pool{New: func() any { return []byte(nil) }}
 
 // take returns what is pending, or nil when the writer has to end. last says that nothing will follow.
-func (c *Conn) take() (batch []byte, messages int, last bool) {
+func (c *Conn) take() (batch []byte, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.messages == 0 {
@@ -247,13 +237,13 @@ func (c *Conn) take() (batch []byte, messages int, last bool) {
 		if c.closing {
 			c.finish()
 		}
-		return nil, 0, true
+		return nil, true
 	}
-	batch, messages, last = c.pending, c.messages, c.closing
+	batch, last = c.pending, c.closing
 	c.pending, c.messages = nil, 0
 	close(c.room)
 	c.room = make(chan struct{})
-	return batch, messages, last
+	return batch, last
 }
 
 // finish says that the connection has ended. The caller holds mu.
