@@ -4,33 +4,16 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"io"
-	"time"
 
+	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
 )
 
 // Member is what the machine knows of one member of a roster.
-type Member struct {
-	// Role is the member's name in the group.
-	Role wire.Role
-	// Identity is the member's Ed25519 public key (32 bytes), the one its peer ID embeds.
-	Identity [32]byte
-	// Unwrap is the SHA-256 of the DER SubjectPublicKeyInfo of the member's RSA key. A member of the same name and
-	// identity whose RSA key differs is another reader: the roster that changed it removed the old one.
-	Unwrap [32]byte
-}
+type Member = roster.Member
 
 // Roster is the slim view of a verified roster.
-type Roster struct {
-	// Version only grows.
-	Version uint64
-	// Hash names this very roster.
-	Hash wire.RosterHash
-	// Expires is when this roster stops starting epochs.
-	Expires time.Time
-	// Members are all members in role order, this one among them.
-	Members []Member
-}
+type Roster = roster.Roster
 
 // Config is what a machine is made from. All fields without a stated default are required.
 type Config struct {

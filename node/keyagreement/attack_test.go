@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
@@ -44,10 +45,10 @@ func splitAttack(t *testing.T) bool {
 	i := ea.contributor("C")
 	announce := func(fill byte) (Share, []byte) {
 		var s Share
-		s.b[0] = fill
+		s = share.Of([64]byte{fill})
 		ann := wire.Announcement{
 			Group: w.group, RosterVersion: 1, Epoch: id, Role: "C", Instance: ea.opening.Contributors[i].Instance,
-			Commitment: commitment(id, "C", s),
+			Commitment: share.Commitment(id, "C", s),
 		}
 		return s, x.signAs(wire.SignedAnnouncement, ann.Marshal())
 	}
@@ -71,7 +72,7 @@ func splitAttack(t *testing.T) bool {
 	// C holds A's key, so it can make the MAC that B would make under A's transcript. B's signature it cannot make.
 	c := wire.Confirmation{
 		Group: w.group, Epoch: id, Role: "B", Transcript: ea.session.transcript,
-		MAC: confirmMAC(ea.session.confirm, ea.session.transcript, "B"),
+		MAC: share.ConfirmMAC(ea.session.confirm, ea.session.transcript, "B"),
 	}
 	for j := range ea.parts {
 		c.Announcements = append(c.Announcements, ea.parts[j].hash)
@@ -87,19 +88,18 @@ func TestLastSenderForcesXOR(t *testing.T) {
 	t.Parallel()
 	forced := same32(0x5a)
 	derive := func(seed byte) (Secret, Secret, Secret) {
-		parts := make([]part, 3)
-		parts[0].share.b[0], parts[1].share.b[0] = seed, seed+1
+		first, second, last := [64]byte{seed}, [64]byte{seed + 1}, [64]byte{}
 		for i := range forced { // the last share: what is missing to the value wanted
-			parts[2].share.b[i] = forced[i] ^ parts[0].share.b[i] ^ parts[1].share.b[i]
+			last[i] = forced[i] ^ first[i] ^ second[i]
 		}
 		t := wire.Transcript(same32(7))
-		kabc, prk := deriveKey(t, parts)
-		weak, _ := hkdf.Extract(sha256.New, kabc.b[:], t[:])
-		return kabc, prk, Secret{[32]byte(weak)}
+		kabc, prk := share.Derive(t, []Share{share.Of(first), share.Of(second), share.Of(last)})
+		weak, _ := hkdf.Extract(sha256.New, kabc.Bytes(), t[:])
+		return kabc, prk, share.SecretOf([32]byte(weak))
 	}
 	k1, prk1, weak1 := derive(1)
 	k2, prk2, weak2 := derive(100)
-	if k1.b != forced || k2.b != forced {
+	if !k1.Equal(share.SecretOf(forced)) || !k2.Equal(share.SecretOf(forced)) {
 		t.Fatal("the XOR was not forced")
 	}
 	if prk1.Equal(prk2) {
@@ -114,10 +114,10 @@ func TestLastSenderForcesXOR(t *testing.T) {
 func TestCommitmentBindsShare(t *testing.T) {
 	t.Parallel()
 	var s Share
-	c := commitment(same32(1), "A", s)
+	c := share.Commitment(same32(1), "A", s)
 	for name, other := range map[string][32]byte{
-		"epoch": commitment(same32(2), "A", s), "role": commitment(same32(1), "B", s),
-		"share": commitment(same32(1), "A", Share{[64]byte{1}}), "blind": commitment(same32(1), "A", Share{[64]byte{63: 1}}),
+		"epoch": share.Commitment(same32(2), "A", s), "role": share.Commitment(same32(1), "B", s),
+		"share": share.Commitment(same32(1), "A", share.Of([64]byte{1})), "blind": share.Commitment(same32(1), "A", share.Of([64]byte{63: 1})),
 	} {
 		if c == other {
 			t.Errorf("the commitment does not bind the %s", name)

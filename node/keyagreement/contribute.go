@@ -2,8 +2,8 @@ package keyagreement
 
 import (
 	"crypto/sha256"
-	"io"
 
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 )
@@ -19,18 +19,18 @@ type delivery struct {
 
 // contribute draws a share for an epoch that names this instance, keeps it, announces it and offers it to everybody.
 func (m *Machine) contribute(e *epoch) {
-	var share Share
-	if _, err := io.ReadFull(m.cfg.Rand, share.b[:]); err != nil {
+	own, err := share.Draw(m.cfg.Rand)
+	if err != nil {
 		m.note("no randomness: "+err.Error(), "")
 		return
 	}
 	i := e.contributor(m.cfg.Self)
 	a := wire.Announcement{
 		Group: m.cfg.Group, RosterVersion: e.opening.RosterVersion, Epoch: e.id, Role: m.cfg.Self,
-		Instance: e.opening.Contributors[i].Instance, Commitment: commitment(e.id, m.cfg.Self, share),
+		Instance: e.opening.Contributors[i].Instance, Commitment: share.Commitment(e.id, m.cfg.Self, own),
 	}
 	payload := a.Marshal()
-	e.parts[i] = part{m.sign(wire.SignedAnnouncement, payload), a, sha256.Sum256(payload), share, true}
+	e.parts[i] = part{m.sign(wire.SignedAnnouncement, payload), a, sha256.Sum256(payload), own, true}
 	e.own = true
 	m.saveEpoch(e)                          // defence: share-on-disk
 	m.savePart(e, i)                        // defence: share-on-disk
@@ -66,7 +66,7 @@ func (m *Machine) stepOffers() {
 			if d == nil {
 				continue
 			}
-			if e.confirmed(to.Role) || !m.roster.holds(to) {
+			if e.confirmed(to.Role) || !m.roster.Holds(to) {
 				d.again.stop()
 				continue
 			}
@@ -84,7 +84,7 @@ func (m *Machine) stepOffers() {
 func (m *Machine) wrap(e *epoch, i int, to wire.Role) {
 	p := Parcel{e.id, e.opening.Contributors[i].Role, to}
 	m.emit(Wrap{
-		Parcel: p, Plaintext: e.parts[i].share, Label: shareLabel(m.cfg.Group, e.roster.Hash, p), Opening: e.raw,
+		Parcel: p, Plaintext: e.parts[i].share, Label: share.Label(m.cfg.Group, e.roster.Hash, p.Epoch, p.Of, p.To), Opening: e.raw,
 		Announcement: e.parts[i].raw, group: m.cfg.Group,
 	})
 }

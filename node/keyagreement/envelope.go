@@ -2,26 +2,27 @@ package keyagreement
 
 import (
 	"crypto/rsa"
-	"crypto/sha256"
-	"errors"
-	"fmt"
 	"io"
 
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
 // ErrKeySize is returned for an RSA key that is not of 3072 to 4096 bits.
-var ErrKeySize = errors.New("an RSA key must have 3072 to 4096 bits")
+var ErrKeySize = share.ErrKeySize
 
-// SealEnvelope does what a Wrap asks: it seals the share to the recipient's RSA key (RSA-OAEP-SHA256 with the label),
-// puts it beside its opening and announcement, and signs the whole as from. It may run on any goroutine.
+// Secret is 32 secret bytes: PRK or Kabc.
+type Secret = share.Secret
+
+// Share is what a contributor draws.
+type Share = share.Share
+
+// SealEnvelope does what a Wrap asks: it seals the share to the recipient's RSA key, puts it beside its opening and
+// announcement, and signs the whole as from. It may run on any goroutine.
 func SealEnvelope(random io.Reader, to *rsa.PublicKey, from [32]byte, sign func([]byte) []byte, w Wrap) ([]byte, error) {
-	if bits := to.N.BitLen(); bits < 3072 || bits > 4096 {
-		return nil, ErrKeySize
-	}
-	ciphertext, err := rsa.EncryptOAEP(sha256.New(), random, to, w.Plaintext.b[:], w.Label)
+	ciphertext, err := share.Seal(random, to, w.Plaintext, w.Label)
 	if err != nil {
-		return nil, fmt.Errorf("wrapping a share: %w", err)
+		return nil, err
 	}
 	return w.envelope(from, sign, ciphertext), nil
 }
@@ -38,17 +39,8 @@ func (w Wrap) envelope(from [32]byte, sign func([]byte) []byte, ciphertext []byt
 // OpenEnvelope does what an Unwrap asks and returns the input that answers it. Every failure is the same answer. It may
 // run on any goroutine.
 func OpenEnvelope(key *rsa.PrivateKey, u Unwrap) Unwrapped {
-	answer := Unwrapped{Token: u.Token}
-	if bits := key.N.BitLen(); bits < 3072 || bits > 4096 {
-		return answer
-	}
-	plain, err := rsa.DecryptOAEP(sha256.New(), nil, key, u.Ciphertext, u.Label)
-	if err != nil || len(plain) != len(answer.Plaintext.b) {
-		return answer
-	}
-	answer.Plaintext.b, answer.OK = [64]byte(plain), true
-	clear(plain)
-	return answer
+	plain, ok := share.Open(key, u.Ciphertext, u.Label)
+	return Unwrapped{Token: u.Token, Plaintext: plain, OK: ok}
 }
 
 // seal signs a payload and returns the whole Signed.

@@ -1,6 +1,7 @@
 package keyagreement
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
@@ -66,7 +68,7 @@ func TestOAEPVectors(t *testing.T) {
 		}
 		if got.OK {
 			valid++
-			if hex.EncodeToString(got.Plaintext.b[:]) != file.Plaintext {
+			if hex.EncodeToString(got.Plaintext.Bytes()) != file.Plaintext {
 				t.Errorf("%s: another plaintext", v.Name)
 			}
 		} else if got.Plaintext != (Share{}) {
@@ -91,7 +93,7 @@ func TestEnvelopeLabel(t *testing.T) {
 	key := vectorKey(t)
 	p := Parcel{same32(3), "A", "B"}
 	w := Wrap{Parcel: p, Label: shareLabel(same32(1), same32(2), p), Opening: []byte{1}, Announcement: []byte{2}, group: same32(1)}
-	_, _ = rand.Read(w.Plaintext.b[:])
+	w.Plaintext, _ = share.Draw(rand.Reader)
 	raw, err := SealEnvelope(rand.Reader, &key.PublicKey, same32(9), func([]byte) []byte { return make([]byte, 64) }, w)
 	if err != nil {
 		t.Fatal(err)
@@ -135,12 +137,9 @@ func TestKeySizes(t *testing.T) {
 // TestSecretsDoNotPrint: no verb, logger or encoder gets a secret out.
 func TestSecretsDoNotPrint(t *testing.T) {
 	t.Parallel()
-	s, share := Secret{same32(0xab)}, Share{}
-	for i := range share.b {
-		share.b[i] = 0xab
-	}
+	s, drawn := share.SecretOf(same32(0xab)), share.Of([64]byte(bytes.Repeat([]byte{0xab}, 64)))
 	session := Session{PRK: s, Key: s, Fingerprint: "f"}
-	values := []any{s, &s, share, session, &session, Wrap{Plaintext: share}, Unwrapped{Plaintext: share}, Completed{session}, Persist{"part/1", share.b[:]}}
+	values := []any{s, &s, drawn, session, &session, Wrap{Plaintext: drawn}, Unwrapped{Plaintext: drawn}, Completed{session}, Persist{"part/1", drawn.Bytes()}}
 	for _, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%s", "%x", "%q", "%d"} {
 			text := fmt.Sprintf(verb, v)
@@ -149,9 +148,14 @@ func TestSecretsDoNotPrint(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range []any{s, share, session} {
+	for _, v := range []any{s, drawn, session} {
 		if _, err := json.Marshal(v); err == nil {
 			t.Errorf("%T marshals", v)
 		}
 	}
+}
+
+// shareLabel returns the label of a parcel.
+func shareLabel(group wire.GroupID, roster wire.RosterHash, p Parcel) []byte {
+	return share.Label(group, roster, p.Epoch, p.Of, p.To)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"conclave/node/keyagreement/roster"
 	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 )
@@ -17,7 +18,7 @@ type epoch struct {
 	opening wire.Opening
 	raw     []byte // the signed opening
 	payload []byte // what it says, whose hash is id
-	roster  *rosterView
+	roster  *roster.View
 	created time.Time // first seen, also before a restart
 
 	parts    []part // by contributor
@@ -35,6 +36,16 @@ type epoch struct {
 	session    *session
 }
 
+// part is what is known of one contributor of an epoch.
+type part struct {
+	raw  []byte            // the signed announcement
+	ann  wire.Announcement // and what it says
+	hash [32]byte          // SHA-256 of its payload
+	// share is here and matches the commitment when have is set.
+	share Share
+	have  bool
+}
+
 // contributor returns the index of a role in S, or -1.
 func (e *epoch) contributor(role wire.Role) int {
 	i, ok := slices.BinarySearchFunc(e.opening.Contributors, role, func(c wire.Contributor, r wire.Role) int {
@@ -47,7 +58,7 @@ func (e *epoch) contributor(role wire.Role) int {
 }
 
 // newEpoch makes an epoch of a checked opening.
-func (m *Machine) newEpoch(raw, payload []byte, p wire.Opening, v *rosterView) *epoch {
+func (m *Machine) newEpoch(raw, payload []byte, p wire.Opening, v *roster.View) *epoch {
 	e := &epoch{
 		id: sha256.Sum256(payload), opening: p, raw: bytes.Clone(raw), payload: bytes.Clone(payload), roster: v, created: m.now,
 		progress: m.now, parts: make([]part, len(p.Contributors)),

@@ -3,7 +3,9 @@ package keyagreement
 import (
 	"crypto/sha256"
 	"slices"
+	"time"
 
+	"conclave/node/keyagreement/record"
 	"conclave/overlay/wire"
 )
 
@@ -14,7 +16,7 @@ type evidence struct{ a, b []byte }
 func (m *Machine) onPair(role wire.Role, version uint64, e *epoch, a, b []byte) {
 	if e != nil && !e.split {
 		e.split = true
-		e.answerAt = zeroTime
+		e.answerAt = time.Time{}
 		m.ask.reset(m.now)
 		if e.session != nil {
 			m.saveSession(e)
@@ -27,7 +29,7 @@ func (m *Machine) onPair(role wire.Role, version uint64, e *epoch, a, b []byte) 
 		return
 	}
 	m.evidence[role] = evidence{slices.Clone(a), slices.Clone(b)}
-	m.persist(keyEvidence(version, role), pack(a, b))
+	m.persist(record.Evidence(version, role), record.Pack(a, b))
 	m.emit(Evidence{role, a, b})
 	delete(m.requests, role)
 	m.emit(Broadcast{a, true})
@@ -36,7 +38,7 @@ func (m *Machine) onPair(role wire.Role, version uint64, e *epoch, a, b []byte) 
 
 // earlyPair looks for a contradiction among announcements whose opening is not here.
 func (m *Machine) earlyPair(s wire.Signed, p wire.Announcement) bool {
-	if p.RosterVersion != m.roster.Version || !m.roster.key(p.Role, s.Signer) {
+	if p.RosterVersion != m.roster.Version || !m.roster.Key(p.Role, s.Signer) {
 		return false
 	}
 	hash := sha256.Sum256(s.Payload)
@@ -75,7 +77,7 @@ func (m *Machine) dropEvidence() {
 		}
 		if p, err := wire.UnmarshalAnnouncement(a.Payload); err == nil && p.RosterVersion < m.roster.Version {
 			delete(m.evidence, role)
-			m.erase(keyEvidence(p.RosterVersion, role))
+			m.erase(record.Evidence(p.RosterVersion, role))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/roster"
 	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 )
@@ -20,8 +21,8 @@ type Machine struct {
 	wake time.Time // the next time anything is due, zero for never
 
 	// Who is who.
-	roster  *rosterView // the newest
-	rosters map[wire.RosterHash]*rosterView
+	roster  *roster.View // the newest
+	rosters map[wire.RosterHash]*roster.View
 	self    int // index in roster, -1 when removed
 	need    need
 
@@ -84,7 +85,7 @@ func New(cfg Config, now time.Time) (*Machine, []Output, error) {
 		cfg.Limits = DefaultLimits()
 	}
 	m := &Machine{
-		cfg: cfg, now: now, rosters: map[wire.RosterHash]*rosterView{}, online: map[wire.Role]bool{},
+		cfg: cfg, now: now, rosters: map[wire.RosterHash]*roster.View{}, online: map[wire.Role]bool{},
 		requests: map[wire.Role]request{}, instances: map[wire.Role]*seen{}, strikes: map[wire.Role]strike{},
 		answeredBy: map[wire.Role]time.Time{}, floor: map[wire.Role]uint64{}, failed: map[wire.Role]int{}, epochs: map[wire.EpochID]*epoch{}, dropped: map[wire.EpochID]time.Time{},
 		evidence: map[wire.Role]evidence{}, unseen: map[wire.EpochID]*timer{}, unwraps: map[uint64]*unwrap{}, allowed: map[string]time.Time{},

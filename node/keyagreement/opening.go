@@ -137,11 +137,11 @@ func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, b
 	if v == nil {
 		return nil, settled
 	}
-	if !v.key(p.Opener, s.Signer) {
+	if !v.Key(p.Opener, s.Signer) {
 		return nil, true
 	}
 	for _, c := range p.Contributors {
-		if _, ok := v.index[c.Role]; !ok {
+		if _, ok := v.Index[c.Role]; !ok {
 			return nil, true
 		}
 	}

@@ -1,6 +1,7 @@
 package keyagreement
 
 import (
+	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
 )
 
@@ -75,7 +76,7 @@ func (m *Machine) dispatch(s wire.Signed, w waiting) bool {
 }
 
 // underRoster finds the roster that a message names. When it is not here, settled tells whether to give the message up.
-func (m *Machine) underRoster(version uint64, hash wire.RosterHash, w waiting) (v *rosterView, settled bool) {
+func (m *Machine) underRoster(version uint64, hash wire.RosterHash, w waiting) (v *roster.View, settled bool) {
 	if v, ok := m.rosters[hash]; ok {
 		return v, true
 	}

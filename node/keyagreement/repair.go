@@ -12,7 +12,7 @@ func (m *Machine) stepLacks() {
 		return
 	}
 	for _, e := range m.sorted() {
-		if e.session != nil || e.split || e.lack.n >= lackTimes || !m.roster.holds(e.roster.Members[e.roster.index[m.cfg.Self]]) {
+		if e.session != nil || e.split || e.lack.n >= lackTimes || !m.roster.Holds(e.roster.Members[e.roster.Index[m.cfg.Self]]) {
 			continue
 		}
 		attempt := e.lack.n
@@ -67,10 +67,10 @@ func (m *Machine) stepUnseen() {
 // opening when its turn comes.
 func (m *Machine) onLack(s wire.Signed, p wire.Lack) {
 	e := m.epochs[p.Epoch]
-	if e == nil || p.Role == m.cfg.Self || !e.roster.key(p.Role, s.Signer) {
+	if e == nil || p.Role == m.cfg.Self || !e.roster.Key(p.Role, s.Signer) {
 		return
 	}
-	if !m.roster.holds(e.roster.Members[e.roster.index[p.Role]]) || !m.allow("lack/"+string(p.Role)+string(p.Epoch[:]), lackAgain) {
+	if !m.roster.Holds(e.roster.Members[e.roster.Index[p.Role]]) || !m.allow("lack/"+string(p.Role)+string(p.Epoch[:]), lackAgain) {
 		return
 	}
 	turn := m.myTurn(e, p)
@@ -100,8 +100,8 @@ func (m *Machine) myTurn(e *epoch, p wire.Lack) bool {
 	if p.Attempt == 0 {
 		return false
 	}
-	index := e.roster.index[m.cfg.Self]
-	if other := e.roster.index[p.Role]; other < index {
+	index := e.roster.Index[m.cfg.Self]
+	if other := e.roster.Index[p.Role]; other < index {
 		index--
 	}
 	others := len(e.roster.Members) - 1

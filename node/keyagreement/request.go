@@ -149,7 +149,7 @@ func (m *Machine) onRequest(s wire.Signed, p wire.Request, w waiting) bool {
 	if v == nil {
 		return settled
 	}
-	if !v.key(p.Role, s.Signer) || p.Role == m.cfg.Self {
+	if !v.Key(p.Role, s.Signer) || p.Role == m.cfg.Self {
 		return true
 	}
 	if v != m.roster {

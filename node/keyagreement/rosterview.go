@@ -2,48 +2,12 @@ package keyagreement
 
 import (
 	"slices"
-	"strings"
 	"time"
 
+	"conclave/node/keyagreement/record"
+	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
 )
-
-// rosterView is a roster with its index.
-type rosterView struct {
-	Roster
-	index map[wire.Role]int
-	saved bool // the snapshot is among the records
-}
-
-func newRosterView(r Roster) *rosterView {
-	r.Members = slices.Clone(r.Members)
-	slices.SortFunc(r.Members, func(a, b Member) int { return strings.Compare(string(a.Role), string(b.Role)) })
-	v := &rosterView{Roster: r, index: make(map[wire.Role]int, len(r.Members))}
-	for i, m := range r.Members {
-		v.index[m.Role] = i
-	}
-	return v
-}
-
-// key tells whether key is the identity of role in this roster.
-func (v *rosterView) key(role wire.Role, key [32]byte) bool {
-	i, ok := v.index[role]
-	return ok && v.Members[i].Identity == key
-}
-
-// holds tells whether this roster has the very same member.
-func (v *rosterView) holds(m Member) bool {
-	i, ok := v.index[m.Role]
-	return ok && v.Members[i] == m
-}
-
-// removes tells whether a member of the older roster is not, or not with the same keys, in this one.
-func (v *rosterView) removes(older *rosterView) bool {
-	if v == older || v.Hash == older.Hash {
-		return false
-	}
-	return slices.ContainsFunc(older.Members, func(m Member) bool { return !v.holds(m) })
-}
 
 // signerKnown tells whether any roster held has a member of this key.
 func (m *Machine) signerKnown(key [32]byte) bool {
@@ -80,10 +44,10 @@ func (m *Machine) onRoster(r Roster) {
 
 // setRoster makes r the roster in force and keeps the older ones that epochs need.
 func (m *Machine) setRoster(r Roster) {
-	m.roster = newRosterView(r)
+	m.roster = roster.New(r)
 	m.rosters[r.Hash] = m.roster
 	m.self = -1
-	if i, ok := m.roster.index[m.cfg.Self]; ok {
+	if i, ok := m.roster.Index[m.cfg.Self]; ok {
 		m.self = i
 	}
 	if m.need.version <= r.Version {
@@ -101,17 +65,17 @@ func (m *Machine) pruneRosters() {
 	for _, e := range m.order {
 		used[e.roster.Hash] = true
 	}
-	var spare []*rosterView
+	var spare []*roster.View
 	for h, v := range m.rosters {
 		if !used[h] {
 			spare = append(spare, v)
 		}
 	}
-	slices.SortFunc(spare, func(a, b *rosterView) int { return int(int64(b.Version) - int64(a.Version)) })
+	slices.SortFunc(spare, func(a, b *roster.View) int { return int(int64(b.Version) - int64(a.Version)) })
 	for i, v := range spare {
 		if i >= keepRosters {
 			delete(m.rosters, v.Hash)
-			m.erase(keyRoster(v.Hash))
+			m.erase(record.Roster(v.Hash))
 		}
 	}
 }
@@ -140,7 +104,7 @@ func (m *Machine) stepNeed() {
 
 // offerRoster lets the driver send the newest roster to a member that has an older one.
 func (m *Machine) offerRoster(to wire.Role) {
-	if _, ok := m.roster.index[to]; !ok || to == m.cfg.Self {
+	if _, ok := m.roster.Index[to]; !ok || to == m.cfg.Self {
 		return
 	}
 	if m.allow("offer/"+string(to), offerAgain) { // defence: newer-roster-offered

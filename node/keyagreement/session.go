@@ -4,6 +4,8 @@ import (
 	"crypto/subtle"
 	"time"
 
+	"conclave/node/keyagreement/record"
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
@@ -34,17 +36,16 @@ func (m *Machine) complete(e *epoch) {
 	members := make([]Member, len(e.parts))
 	roles := make([]wire.Role, len(e.parts))
 	for i, c := range e.opening.Contributors {
-		members[i], roles[i] = e.roster.Members[e.roster.index[c.Role]], c.Role
+		members[i], roles[i] = e.roster.Members[e.roster.Index[c.Role]], c.Role
 	}
-	t := transcript(e.payload, members, e.parts)
-	kabc, prk := deriveKey(t, e.parts)
+	t, kabc, prk := derive(e.payload, members, e.parts)
 	e.session = &session{
-		transcript: t, confirm: confirmKey(prk), completed: m.now, confirmed: map[wire.Role]bool{m.cfg.Self: true},
+		transcript: t, confirm: share.ConfirmKey(prk), completed: m.now, confirmed: map[wire.Role]bool{m.cfg.Self: true},
 	}
 	e.answerAt, e.lack = time.Time{}, timer{}
 	m.emit(Completed{Session{
 		Number: e.opening.Number, ID: e.id, RosterVersion: e.opening.RosterVersion, Transcript: t, Contributors: roles,
-		Members: e.roster.Members, PRK: prk, Key: kabc, Fingerprint: fingerprint(prk),
+		Members: e.roster.Members, PRK: prk, Key: kabc, Fingerprint: share.Fingerprint(prk),
 	}})
 	m.confirm(e)
 	m.saveEpoch(e)
@@ -56,6 +57,17 @@ func (m *Machine) complete(e *epoch) {
 		m.takeConfirmation(e, early[role])
 	}
 	m.eraseShares(e)
+}
+
+// derive returns a session's name and keys from its opening and all parts of it.
+func derive(opening []byte, members []Member, parts []part) (t wire.Transcript, kabc, prk Secret) {
+	announced, shares := make([]share.Announced, len(parts)), make([]Share, len(parts))
+	for i := range parts {
+		announced[i], shares[i] = share.Announced{Identity: members[i].Identity, Announcement: parts[i].ann}, parts[i].share
+	}
+	t = share.Transcript(opening, announced)
+	kabc, prk = share.Derive(t, shares)
+	return t, kabc, prk
 }
 
 // completed closes the requests that an epoch answers, and forgives. Who wants more asks again.
@@ -77,7 +89,7 @@ func (m *Machine) completed(e *epoch) {
 func (m *Machine) confirm(e *epoch) {
 	c := wire.Confirmation{
 		Group: m.cfg.Group, Epoch: e.id, Role: m.cfg.Self, Transcript: e.session.transcript,
-		MAC: confirmMAC(e.session.confirm, e.session.transcript, m.cfg.Self),
+		MAC: share.ConfirmMAC(e.session.confirm, e.session.transcript, m.cfg.Self),
 	}
 	for i := range e.parts {
 		c.Announcements = append(c.Announcements, e.parts[i].hash)
@@ -138,10 +150,10 @@ func (m *Machine) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) 
 		w.epoch = p.Epoch
 		return !m.wait(w)
 	}
-	if !e.roster.key(p.Role, s.Signer) || p.Role == m.cfg.Self || len(p.Announcements) != len(e.parts) { // defence: control-signed
+	if !e.roster.Key(p.Role, s.Signer) || p.Role == m.cfg.Self || len(p.Announcements) != len(e.parts) { // defence: control-signed
 		return true
 	}
-	if _, ok := e.roster.index[p.Role]; !ok {
+	if _, ok := e.roster.Index[p.Role]; !ok {
 		return true
 	}
 	if m.tainted(e) {
@@ -167,7 +179,7 @@ func (m *Machine) takeConfirmation(e *epoch, p wire.Confirmation) (news bool) {
 		m.contradiction(e, p)
 		return true
 	}
-	mac := confirmMAC(s.confirm, s.transcript, p.Role)
+	mac := share.ConfirmMAC(s.confirm, s.transcript, p.Role)
 	if subtle.ConstantTimeCompare(mac[:], p.MAC[:]) != 1 { // defence: confirmation-mac
 		m.note("a confirmation whose MAC is wrong", p.Role)
 		return true
@@ -198,7 +210,7 @@ func (e *epoch) contributorsConfirmed() bool {
 // allConfirmed tells whether every member of the epoch's roster that is still a member has confirmed.
 func (m *Machine) allConfirmed(e *epoch) bool {
 	for _, x := range e.roster.Members {
-		if m.roster.holds(x) && !e.confirmed(x.Role) {
+		if m.roster.Holds(x) && !e.confirmed(x.Role) {
 			return false
 		}
 	}
@@ -218,10 +230,10 @@ func (m *Machine) eraseShares(e *epoch) {
 func (m *Machine) dropShares(e *epoch) {
 	for i := range e.parts {
 		e.parts[i].share, e.parts[i].have = Share{}, false
-		m.erase(keyPart(e.id, e.opening.Contributors[i].Role))
+		m.erase(record.Part(e.id, e.opening.Contributors[i].Role))
 	}
 	for _, role := range sortedRoles(e.deliveries) {
-		m.erase(keyStored(e.id, role))
+		m.erase(record.Stored(e.id, role))
 	}
 	clear(e.deliveries)
 	if e.session != nil {

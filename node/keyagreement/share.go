@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
@@ -37,7 +38,7 @@ func (m *Machine) onAnnouncement(s wire.Signed, p wire.Announcement, w waiting) 
 // announce records an announcement of an epoch; false says that it is not the one that counts here.
 func (m *Machine) announce(e *epoch, s wire.Signed, p wire.Announcement) bool {
 	i := e.contributor(p.Role)
-	if i < 0 || p.Epoch != e.id || p.RosterVersion != e.opening.RosterVersion || !e.roster.key(p.Role, s.Signer) {
+	if i < 0 || p.Epoch != e.id || p.RosterVersion != e.opening.RosterVersion || !e.roster.Key(p.Role, s.Signer) {
 		return false
 	}
 	// One that names another instance counts as much for evidence, but never for the key.
@@ -88,8 +89,8 @@ func (m *Machine) onEnvelope(s wire.Signed, p wire.Envelope, w waiting) bool {
 	}
 	m.token++
 	m.unwraps[m.token] = &unwrap{epoch: e.id, of: i, from: s.Signer, refs: []uint64{w.ref}}
-	parcel := Parcel{e.id, e.opening.Contributors[i].Role, m.cfg.Self}
-	m.emit(Unwrap{m.token, bytes.Clone(p.Ciphertext), shareLabel(m.cfg.Group, e.roster.Hash, parcel)})
+	label := share.Label(m.cfg.Group, e.roster.Hash, e.id, e.opening.Contributors[i].Role, m.cfg.Self)
+	m.emit(Unwrap{m.token, bytes.Clone(p.Ciphertext), label})
 	return false
 }
 
@@ -155,7 +156,7 @@ func (m *Machine) onUnwrapped(in Unwrapped) {
 		return
 	}
 	p := &e.parts[u.of]
-	c := commitment(e.id, p.ann.Role, in.Plaintext)
+	c := share.Commitment(e.id, p.ann.Role, in.Plaintext)
 	if !in.OK || subtle.ConstantTimeCompare(c[:], p.ann.Commitment[:]) != 1 { // defence: commitment
 		u.bad = true
 		m.note("a share does not open or does not match its commitment", m.roleOf(e, u.from))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/record"
 	"conclave/overlay/wire"
 )
 
@@ -292,7 +293,7 @@ func calmLong(seed uint64) *world {
 			}
 			age := n.clock().Sub(e.created)
 			for _, c := range e.opening.Contributors {
-				_, kept := n.disk[keyPart(e.id, c.Role)]
+				_, kept := n.disk[record.Part(e.id, c.Role)]
 				w.expect(!kept || age <= w.limits.Retention+time.Second, "a share outlived its time")
 			}
 			if e.session != nil && e.session.transcript == n.using {

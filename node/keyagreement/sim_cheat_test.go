@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
@@ -50,8 +51,8 @@ func (n *node) cheatBroadcast(o Broadcast) bool {
 			return false
 		}
 		a := &altWorld{to: map[wire.Role]bool{}}
-		_, _ = w.bytes.Read(a.share.b[:])
-		p.Commitment = commitment(p.Epoch, n.role, a.share)
+		a.share, _ = share.Draw(w.bytes)
+		p.Commitment = share.Commitment(p.Epoch, n.role, a.share)
 		a.raw = n.signAs(wire.SignedAnnouncement, p.Marshal())
 		n.alt[p.Epoch] = a
 		w.oracle.split[p.Epoch] = true
@@ -105,7 +106,7 @@ func (n *node) cheatConfirmation(s wire.Signed) {
 		w.fault("forged confirmation")
 		q := wire.Confirmation{
 			Group: p.Group, Epoch: p.Epoch, Role: other.role, Transcript: e.session.transcript, Announcements: p.Announcements,
-			MAC: confirmMAC(e.session.confirm, e.session.transcript, other.role),
+			MAC: share.ConfirmMAC(e.session.confirm, e.session.transcript, other.role),
 		}
 		forged := wire.Signed{Type: wire.SignedConfirmation, Signer: other.member.Identity, Payload: q.Marshal()}
 		w.publish(n, Broadcast{Raw: forged.Marshal()})
@@ -125,7 +126,9 @@ func (n *node) cheatWrap(o *Wrap) bool {
 		o.Plaintext, o.Announcement = a.share, a.raw
 	} else if w.chance(0.15) {
 		w.fault("share against its commitment")
-		o.Plaintext.b[0] ^= 1
+		bad := [64]byte(o.Plaintext.Bytes())
+		bad[0] ^= 1
+		o.Plaintext = share.Of(bad)
 	} else if w.chance(0.1) {
 		w.fault("share withheld")
 		return true

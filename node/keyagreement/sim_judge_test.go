@@ -133,7 +133,7 @@ func judge(m *Machine) judgement {
 
 // eligible tells whether a session may be sent under at all.
 func (m judgement) eligible(e *epoch) bool {
-	if e.session == nil || m.self < 0 || m.roster.removes(e.roster) || m.tainted(e) || e.session.noSend {
+	if e.session == nil || m.self < 0 || m.roster.Removes(e.roster) || m.tainted(e) || e.session.noSend {
 		return false
 	}
 	return e.session.transcript == m.using || e.opening.Number <= uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0))

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"conclave/node/keyagreement/record"
 	"conclave/overlay/wire"
 )
 
@@ -245,8 +246,8 @@ func (o *oracle) committed(n *node, out []Output) {
 			continue
 		}
 		p, _ := wire.UnmarshalAnnouncement(s.Payload)
-		_, part := n.disk[keyPart(p.Epoch, n.role)]
-		_, session := n.disk[keySession(p.Epoch)]
+		_, part := n.disk[record.Part(p.Epoch, n.role)]
+		_, session := n.disk[record.Session(p.Epoch)]
 		if !part && !session {
 			n.w.failf("%s announces what is not on its disk", n.role)
 		}
@@ -276,7 +277,7 @@ func (o *oracle) erased(n *node) {
 		}
 		all := true
 		for _, x := range e.roster.Members {
-			if _, ok := n.disk[keyConfirmed(e.id, x.Role)]; !ok && x.Role != n.role && n.m.roster.holds(x) {
+			if _, ok := n.disk[record.Confirmed(e.id, x.Role)]; !ok && x.Role != n.role && n.m.roster.Holds(x) {
 				all = false
 				break
 			}
@@ -285,7 +286,7 @@ func (o *oracle) erased(n *node) {
 			continue
 		}
 		for _, c := range e.opening.Contributors {
-			if _, ok := n.disk[keyPart(e.id, c.Role)]; ok {
+			if _, ok := n.disk[record.Part(e.id, c.Role)]; ok {
 				n.w.failf("%s keeps a share of %v though all have confirmed", n.role, e.id)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
@@ -122,7 +123,7 @@ func (w *world) add(n, size int) {
 	for i := range n {
 		role := wire.Role(rune('A' + i))
 		id := sha256.Sum256([]byte(role))
-		x := &node{w: w, role: role, member: Member{role, id, id}, disk: map[string][]byte{}, starts: map[wire.Transcript]int{}, alt: map[wire.EpochID]*altWorld{}}
+		x := &node{w: w, role: role, member: Member{Role: role, Identity: id, Unwrap: id}, disk: map[string][]byte{}, starts: map[wire.Transcript]int{}, alt: map[wire.EpochID]*altWorld{}}
 		w.nodes = append(w.nodes, x)
 		w.byRole[role] = x
 	}
@@ -201,8 +202,8 @@ func simPad(to wire.Role, label []byte) (pad [72]byte) {
 
 func simWrap(to wire.Role, label []byte, s Share) []byte {
 	pad := simPad(to, label)
-	for i := range s.b {
-		pad[i] ^= s.b[i]
+	for i, b := range s.Bytes() {
+		pad[i] ^= b
 	}
 	return pad[:]
 }
@@ -210,10 +211,12 @@ func simWrap(to wire.Role, label []byte, s Share) []byte {
 func simUnwrap(to wire.Role, u Unwrap) Unwrapped {
 	pad := simPad(to, u.Label)
 	out := Unwrapped{Token: u.Token, OK: len(u.Ciphertext) == 72 && string(u.Ciphertext[64:]) == string(pad[64:])}
-	for i := range out.Plaintext.b {
-		if out.OK {
-			out.Plaintext.b[i] = u.Ciphertext[i] ^ pad[i]
+	if out.OK {
+		var plain [64]byte
+		for i := range plain {
+			plain[i] = u.Ciphertext[i] ^ pad[i]
 		}
+		out.Plaintext = share.Of(plain)
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/record"
 	"conclave/overlay/wire"
 )
 
@@ -14,7 +15,7 @@ func (m *Machine) eligible(e *epoch) bool {
 		return false
 	}
 	switch {
-	case m.roster.removes(e.roster): // defence: removed-reader-holds
+	case m.roster.Removes(e.roster): // defence: removed-reader-holds
 		return false
 	case m.tainted(e): // defence: split-not-sent-under
 		return false
@@ -127,7 +128,7 @@ func (m *Machine) stepWindow() {
 	for id, at := range m.dropped {
 		if m.reached(at.Add(l.Retention)) {
 			delete(m.dropped, id)
-			m.erase(keyDropped(id))
+			m.erase(record.Dropped(id))
 		}
 	}
 }
@@ -149,7 +150,7 @@ func (m *Machine) drop(e *epoch) {
 		// Never again: a session that came back would have lost its replay windows.
 		m.emit(Forget{e.session.transcript})
 		m.dropped[e.id] = m.now
-		m.persist(keyDropped(e.id), stamp(m.now))
+		m.persist(record.Dropped(e.id), record.Stamp(m.now))
 	}
 	for token, u := range m.unwraps {
 		if u.epoch == e.id {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"testing"
 
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
@@ -51,25 +52,25 @@ func makeDerivation() derivation {
 	var parts []part
 	for i, c := range o.Contributors {
 		m := Member{Role: c.Role, Identity: same32(byte(0xc0 + i))}
-		var s Share
-		for j := range s.b {
-			s.b[j] = byte(64*i + j)
+		var bytes [64]byte
+		for j := range bytes {
+			bytes[j] = byte(64*i + j)
 		}
-		a := wire.Announcement{Group: group, RosterVersion: 1, Epoch: id, Role: c.Role, Instance: c.Instance, Commitment: commitment(id, c.Role, s)}
+		s := share.Of(bytes)
+		a := wire.Announcement{Group: group, RosterVersion: 1, Epoch: id, Role: c.Role, Instance: c.Instance, Commitment: share.Commitment(id, c.Role, s)}
 		members, parts = append(members, m), append(parts, part{ann: a, share: s})
 		role := string(c.Role)
-		d.Identities[role], d.Shares[role] = hex.EncodeToString(m.Identity[:]), hex.EncodeToString(s.b[:])
+		d.Identities[role], d.Shares[role] = hex.EncodeToString(m.Identity[:]), hex.EncodeToString(s.Bytes())
 		d.Announcements[role], d.Commitments[role] = hex.EncodeToString(a.Marshal()), hex.EncodeToString(a.Commitment[:])
 	}
-	t := transcript(payload, members, parts)
-	kabc, prk := deriveKey(t, parts)
-	confirm := confirmKey(prk)
-	d.Transcript, d.Kabc, d.PRK, d.ConfirmKey = t.String(), hex.EncodeToString(kabc.b[:]), hex.EncodeToString(prk.b[:]), hex.EncodeToString(confirm.b[:])
+	t, kabc, prk := derive(payload, members, parts)
+	confirm := share.ConfirmKey(prk)
+	d.Transcript, d.Kabc, d.PRK, d.ConfirmKey = t.String(), hex.EncodeToString(kabc.Bytes()), hex.EncodeToString(prk.Bytes()), hex.EncodeToString(confirm.Bytes())
 	for _, c := range o.Contributors {
-		mac := confirmMAC(confirm, t, c.Role)
+		mac := share.ConfirmMAC(confirm, t, c.Role)
 		d.MAC[string(c.Role)] = hex.EncodeToString(mac[:])
 	}
-	d.Fingerprint = fingerprint(prk)
+	d.Fingerprint = share.Fingerprint(prk)
 	return d
 }
 

@@ -1,9 +1,10 @@
-package keyagreement
+package share
 
 import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 )
 
@@ -13,8 +14,24 @@ var ErrSecret = errors.New("a secret does not marshal")
 // Secret is 32 secret bytes: PRK or Kabc. It refuses to be printed or marshalled; Bytes is the one way out.
 type Secret struct{ b [32]byte }
 
-// Share is what a contributor draws: s (32 bytes) ‖ blind (32 bytes). It refuses to be printed or marshalled.
+// Share is what a contributor draws: s (32 bytes) ‖ blind (32 bytes). It refuses to be printed or marshalled; Bytes is the one
+// way out.
 type Share struct{ b [64]byte }
+
+// Of returns a share of its bytes: s (32) ‖ blind (32).
+func Of(b [64]byte) Share { return Share{b} }
+
+// Draw draws a share.
+func Draw(random io.Reader) (s Share, err error) {
+	_, err = io.ReadFull(random, s.b[:])
+	return s, err
+}
+
+// SecretOf returns a secret of its bytes.
+func SecretOf(b [32]byte) Secret { return Secret{b} }
+
+// Bytes returns a copy of the share.
+func (s Share) Bytes() []byte { return append([]byte(nil), s.b[:]...) }
 
 // Bytes returns a copy of the secret.
 func (s Secret) Bytes() []byte { return append([]byte(nil), s.b[:]...) }
