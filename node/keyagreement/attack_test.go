@@ -38,14 +38,13 @@ func splitAttack(t *testing.T) bool {
 	var id wire.EpochID
 	for id = range w.oracle.openings {
 	}
-	ea, eb := a.m.epochs[id], b.m.epochs[id]
+	ea, eb := a.m.byID[id], b.m.byID[id]
 	if len(w.oracle.openings) != 1 || !ea.parts[1].have || !eb.parts[0].have {
 		t.Fatal("A and B did not contribute")
 	}
 	i := ea.contributor("C")
 	announce := func(fill byte) (Share, []byte) {
-		var s Share
-		s = share.Of([64]byte{fill})
+		s := share.Of([64]byte{fill})
 		ann := wire.Announcement{
 			Group: w.group, RosterVersion: 1, Epoch: id, Role: "C", Instance: ea.opening.Contributors[i].Instance,
 			Commitment: share.Commitment(id, "C", s),

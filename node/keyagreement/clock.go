@@ -8,8 +8,8 @@ const clockSetBack = time.Minute
 // seeClock takes the time of a step. When the clock was set back, what was to be done at a time by the wrong clock would
 // have to wait for that time to come round: it is moved, and numbers that only the wrong clock allowed are forgotten.
 func (m *Machine) seeClock(now time.Time) {
-	by := m.now.Sub(now)
-	m.now = now
+	by := m.Now.Sub(now)
+	m.Now = now
 	if by < -clockSetBack {
 		m.plausible() // what a clock that was behind took for implausible
 	}
@@ -21,11 +21,11 @@ func (m *Machine) seeClock(now time.Time) {
 			*t = t.Add(-by)
 		}
 	}
-	clear(m.allowed)
+	m.Forget()
 	clear(m.answeredBy)
-	for role, r := range m.requests {
+	for role, r := range m.newest {
 		r.came, r.heard = earlier(r.came, now), earlier(r.heard, now)
-		m.requests[role] = r
+		m.newest[role] = r
 	}
 	for role, s := range m.strikes {
 		s.until = earlier(s.until, now)
@@ -36,17 +36,17 @@ func (m *Machine) seeClock(now time.Time) {
 
 // times returns every time at which something is to be done, or from which something is counted.
 func (m *Machine) times() []*time.Time {
-	all := []*time.Time{&m.ask.at, &m.answered, &m.opened, &m.answeredAny, &m.beat, &m.tell.at}
+	all := []*time.Time{&m.ask.At, &m.answered, &m.opened, &m.answeredAny, &m.beat, &m.tell.At}
 	for _, t := range m.unseen {
-		all = append(all, &t.at)
+		all = append(all, &t.At)
 	}
-	for _, e := range m.epochs {
-		all = append(all, &e.created, &e.progress, &e.answerAt, &e.lack.at)
+	for _, e := range m.byID {
+		all = append(all, &e.created, &e.progress, &e.answerAt, &e.lack.At)
 		for _, d := range e.deliveries {
-			all = append(all, &d.again.at)
+			all = append(all, &d.again.At)
 		}
 		if s := e.session; s != nil {
-			all = append(all, &s.completed, &s.repeat.at, &s.superseded)
+			all = append(all, &s.completed, &s.repeat.At, &s.superseded)
 		}
 	}
 	return all
@@ -54,7 +54,7 @@ func (m *Machine) times() []*time.Time {
 
 // plausible makes the highest known number one that others take too, and gives up epochs that they will not.
 func (m *Machine) plausible() {
-	limit := uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0))
+	limit := uint64(max(m.Now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0))
 	if m.highest > limit {
 		m.highest = 0
 	}

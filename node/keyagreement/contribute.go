@@ -3,6 +3,7 @@ package keyagreement
 import (
 	"crypto/sha256"
 
+	"conclave/node/keyagreement/clock"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
@@ -10,15 +11,15 @@ import (
 
 // delivery is the own share's way to one member.
 type delivery struct {
-	again  timer // when to offer it (again)
-	failed bool  // the last offer failed
+	again  clock.Timer // when to offer it (again)
+	failed bool        // the last offer failed
 	// stored is the database whose mailbox holds it.
 	stored   wire.DatabaseID
 	isStored bool
 }
 
 // contribute draws a share for an epoch that names this instance, keeps it, announces it and offers it to everybody.
-func (m *Machine) contribute(e *epoch) {
+func (m *shares) contribute(e *epoch) {
 	own, err := share.Draw(m.cfg.Rand)
 	if err != nil {
 		m.note("no randomness: "+err.Error(), "")
@@ -40,19 +41,19 @@ func (m *Machine) contribute(e *epoch) {
 }
 
 // startDeliveries begins to offer the own share to every other member of the epoch's roster, present or not.
-func (m *Machine) startDeliveries(e *epoch) {
+func (m *shares) startDeliveries(e *epoch) {
 	for _, to := range e.roster.Members {
 		if to.Role == m.cfg.Self { // defence: share-for-everybody
 			continue
 		}
 		d := &delivery{}
-		d.again.reset(m.now)
+		d.again.Reset(m.Now)
 		e.deliveries[to.Role] = d
 	}
 }
 
 // stepOffers offers what is due. A member that has confirmed, or that is no longer in the roster, gets nothing more.
-func (m *Machine) stepOffers() {
+func (m *shares) stepOffers() {
 	for _, e := range m.sorted() {
 		if !e.own {
 			continue
@@ -67,13 +68,13 @@ func (m *Machine) stepOffers() {
 				continue
 			}
 			if e.confirmed(to.Role) || !m.roster.Holds(to) {
-				d.again.stop()
+				d.again.Stop()
 				continue
 			}
 			if !m.connected() {
 				continue
 			}
-			if m.due(&d.again, m.cfg.Limits.Offer, m.cfg.Limits.OfferMax) { // defence: deposit-again
+			if m.Due(&d.again, m.cfg.Limits.Offer, m.cfg.Limits.OfferMax) { // defence: deposit-again
 				m.wrap(e, i, to.Role)
 			}
 		}
@@ -81,7 +82,7 @@ func (m *Machine) stepOffers() {
 }
 
 // wrap asks the driver to seal and deliver contributor i's share.
-func (m *Machine) wrap(e *epoch, i int, to wire.Role) {
+func (m *shares) wrap(e *epoch, i int, to wire.Role) {
 	p := Parcel{e.id, e.opening.Contributors[i].Role, to}
 	m.emit(Wrap{
 		Parcel: p, Plaintext: e.parts[i].share, Label: share.Label(m.cfg.Group, e.roster.Hash, p.Epoch, p.Of, p.To), Opening: e.raw,
@@ -90,8 +91,8 @@ func (m *Machine) wrap(e *epoch, i int, to wire.Role) {
 }
 
 // delivery finds what a driver's answer is about.
-func (m *Machine) delivery(p Parcel) (*epoch, *delivery) {
-	e := m.epochs[p.Epoch]
+func (m *shares) delivery(p Parcel) (*epoch, *delivery) {
+	e := m.byID[p.Epoch]
 	if e == nil || p.Of != m.cfg.Self {
 		return nil, nil
 	}
@@ -99,43 +100,43 @@ func (m *Machine) delivery(p Parcel) (*epoch, *delivery) {
 }
 
 // onStored notes that a mailbox holds a share: enough, as long as that database lives.
-func (m *Machine) onStored(p Parcel) {
+func (m *shares) onStored(p Parcel) {
 	e, d := m.delivery(p)
 	if d == nil {
 		return
 	}
 	d.stored, d.isStored, d.failed = m.database, true, false
-	d.again.stop()
+	d.again.Stop()
 	if e.saved {
 		m.saveStored(e, p.To, d)
 	}
 }
 
 // onDelivered notes that the recipient took a share; it is offered again if no confirmation comes.
-func (m *Machine) onDelivered(p Parcel) {
+func (m *shares) onDelivered(p Parcel) {
 	if _, d := m.delivery(p); d != nil {
 		d.failed = false
-		d.again.at = m.now.Add(backoff.Wait(deliveredAgain, m.cfg.Limits.OfferMax, d.again.n))
+		d.again.At = m.Now.Add(backoff.Wait(deliveredAgain, m.cfg.Limits.OfferMax, d.again.N))
 	}
 }
 
 // onFailed notes that nobody took a share.
-func (m *Machine) onFailed(p Parcel) {
+func (m *shares) onFailed(p Parcel) {
 	if _, d := m.delivery(p); d != nil {
 		d.failed = true
-		d.again.at = m.now.Add(backoff.Wait(failedAgain, m.cfg.Limits.OfferMax, d.again.n))
+		d.again.At = m.Now.Add(backoff.Wait(failedAgain, m.cfg.Limits.OfferMax, d.again.N))
 	}
 }
 
 // onDatabase offers again what this database does not hold.
-func (m *Machine) onDatabase(e *epoch) {
+func (m *shares) onDatabase(e *epoch) {
 	for _, d := range e.deliveries {
 		if d.isStored && d.stored == m.database { // defence: deposit-in-new-database
 			continue
 		}
-		d.again.at, d.isStored = m.now, false
+		d.again.At, d.isStored = m.Now, false
 	}
 	if e.own && e.session == nil && !e.stale {
-		e.progress = m.now
+		e.progress = m.Now
 	}
 }

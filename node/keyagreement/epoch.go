@@ -7,8 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"conclave/node/keyagreement/clock"
+	"conclave/node/keyagreement/record"
 	"conclave/node/keyagreement/roster"
-	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 )
 
@@ -31,7 +32,7 @@ type epoch struct {
 	answerAt time.Time // this opening is to be answered then, zero for not
 
 	deliveries map[wire.Role]*delivery // of the own share
-	lack       timer
+	lack       clock.Timer
 	early      map[wire.Role]wire.Confirmation // confirmations that came before the key
 	session    *session
 }
@@ -46,6 +47,15 @@ type part struct {
 	have  bool
 }
 
+// epochs is what is known of each epoch.
+type epochs struct {
+	evidences
+	byID    map[wire.EpochID]*epoch
+	order   []*epoch        // the same, as they were first seen; never changed in place
+	highest uint64          // highest opening number known
+	using   wire.Transcript // zero: hold
+}
+
 // contributor returns the index of a role in S, or -1.
 func (e *epoch) contributor(role wire.Role) int {
 	i, ok := slices.BinarySearchFunc(e.opening.Contributors, role, func(c wire.Contributor, r wire.Role) int {
@@ -58,85 +68,118 @@ func (e *epoch) contributor(role wire.Role) int {
 }
 
 // newEpoch makes an epoch of a checked opening.
-func (m *Machine) newEpoch(raw, payload []byte, p wire.Opening, v *roster.View) *epoch {
+func (m *epochs) newEpoch(raw, payload []byte, p wire.Opening, v *roster.View) *epoch {
 	e := &epoch{
-		id: sha256.Sum256(payload), opening: p, raw: bytes.Clone(raw), payload: bytes.Clone(payload), roster: v, created: m.now,
-		progress: m.now, parts: make([]part, len(p.Contributors)),
+		id: sha256.Sum256(payload), opening: p, raw: bytes.Clone(raw), payload: bytes.Clone(payload), roster: v, created: m.Now,
+		progress: m.Now, parts: make([]part, len(p.Contributors)),
 		deliveries: map[wire.Role]*delivery{}, early: map[wire.Role]wire.Confirmation{},
 	}
-	e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
-	m.epochs[e.id] = e
+	e.lack.Reset(m.Now.Add(m.cfg.Limits.Repair))
+	m.byID[e.id] = e
 	m.order = append(m.order[:len(m.order):len(m.order)], e)
 	m.highest = max(m.highest, p.Number)
 	return e
 }
 
 // pending tells whether this member waits for an epoch.
-func (m *Machine) pending(e *epoch) bool {
+func (m *epochs) pending(e *epoch) bool {
 	return e.session == nil && !e.failed && !e.stale && !m.tainted(e) && e.roster == m.roster
 }
 
-// trusted tells whether others' openings wait for a pending epoch: not if earlier ones of its opener failed. Who opens
-// what cannot be completed can thus not keep the others from a key.
-func (m *Machine) trusted(e *epoch) bool {
-	return m.pending(e) && (e.opening.Opener == m.cfg.Self || m.failed[e.opening.Opener] == 0) // defence: opener-trusted
+// alone tells whether so few contribute that one member would choose the key by itself, though the group has others.
+func (m *epochs) alone(s []wire.Contributor) bool {
+	return len(s) < min(2, len(m.roster.Members)) // defence: nobody-alone
 }
 
-// covered tells whether a pending epoch takes up a request.
-func (m *Machine) covered(role wire.Role, r request) bool {
+// sorted returns all epochs in an order that does not depend on chance: as they were first seen.
+func (m *epochs) sorted() []*epoch { return m.order }
+
+// setRoster makes r the roster in force and keeps the older ones that epochs need.
+func (m *epochs) setRoster(r Roster) {
+	m.roster = roster.New(r)
+	m.rosters[r.Hash] = m.roster
+	m.self = -1
+	if i, ok := m.roster.Index[m.cfg.Self]; ok {
+		m.self = i
+	}
+	if m.need.version <= r.Version {
+		m.need = need{}
+	}
+	m.pruneRosters()
+	m.saveRoster(m.roster)
+}
+
+func (m *epochs) pruneRosters() {
+	used := map[wire.RosterHash]bool{m.roster.Hash: true}
 	for _, e := range m.order {
-		if m.trusted(e) {
-			if i := e.contributor(role); i >= 0 && e.opening.Contributors[i].Instance == r.instance {
-				return true
-			}
+		used[e.roster.Hash] = true
+	}
+	var spare []*roster.View
+	for h, v := range m.rosters {
+		if !used[h] {
+			spare = append(spare, v)
+		}
+	}
+	slices.SortFunc(spare, func(a, b *roster.View) int { return int(int64(b.Version) - int64(a.Version)) })
+	for i, v := range spare {
+		if i >= keepRosters {
+			delete(m.rosters, v.Hash)
+			m.erase(record.Roster(v.Hash))
+		}
+	}
+}
+
+// allConfirmed tells whether every member of the epoch's roster that is still a member has confirmed.
+func (m *epochs) allConfirmed(e *epoch) bool {
+	for _, x := range e.roster.Members {
+		if m.roster.Holds(x) && !e.confirmed(x.Role) {
+			return false
+		}
+	}
+	return true
+}
+
+// eraseShares forgets the shares of a session that everybody has: with them gone, a state stolen later opens nothing
+// that the frames' own ratchet has closed.
+func (m *epochs) eraseShares(e *epoch) {
+	if e.session == nil || e.session.erased || !m.allConfirmed(e) { // defence: shares-erased
+		return
+	}
+	m.dropShares(e)
+}
+
+// dropShares erases an epoch's shares here and among the records.
+func (m *epochs) dropShares(e *epoch) {
+	for i := range e.parts {
+		e.parts[i].share, e.parts[i].have = Share{}, false
+		m.erase(record.Part(e.id, e.opening.Contributors[i].Role))
+	}
+	for _, role := range sortedRoles(e.deliveries) {
+		m.erase(record.Stored(e.id, role))
+	}
+	clear(e.deliveries)
+	if e.session != nil {
+		e.session.erased = true
+		m.saveSession(e)
+	}
+}
+
+// member tells whether a key is that of a member of the epoch's roster.
+func (m *epochs) member(e *epoch, key [32]byte) bool {
+	for i := range e.roster.Members {
+		if e.roster.Members[i].Identity == key {
+			return true
 		}
 	}
 	return false
 }
 
-// patience is how long a contributor may be silent.
-func (m *Machine) patience(e *epoch) time.Duration {
-	l := m.cfg.Limits
-	first := l.Silent + time.Duration(len(e.parts))*l.SilentEach
-	failures := m.failed[e.opening.Opener] // defence: patience-doubles
-	return backoff.Wait(first, max(first, l.SilentMax), failures)
-}
-
-// stepFailures gives up epochs without progress and remembers who was silent.
-func (m *Machine) stepFailures() {
-	for _, e := range m.order {
-		if !m.pending(e) || !e.own && !e.answerAt.IsZero() || !m.reached(e.progress.Add(m.patience(e))) {
-			continue
+// roleOf names the member of an epoch's roster that has a key.
+func (m *epochs) roleOf(e *epoch, key [32]byte) wire.Role {
+	for i := range e.roster.Members {
+		if e.roster.Members[i].Identity == key {
+			return e.roster.Members[i].Role
 		}
-		e.failed, e.answerAt = true, time.Time{}
-		m.failed[e.opening.Opener]++
-		for i := range e.parts {
-			c := e.opening.Contributors[i]
-			if e.parts[i].have || c.Role == m.cfg.Self { // defence: silent-left-out
-				continue
-			}
-			s := m.strikes[c.Role]
-			s.n++
-			s.sequence = m.requests[c.Role].sequence
-			s.until = m.now.Add(m.cfg.Limits.Silent)
-			if s.n > 1 { // defence: patience-doubles
-				s.until = m.now.Add(backoff.Wait(m.cfg.Limits.Silent, m.cfg.Limits.SilentMax, s.n-1))
-			}
-			m.strikes[c.Role] = s
-			m.note("was silent and is left out", c.Role)
-		}
-		m.ask.reset(m.now)
 	}
-}
-
-// leftOut tells whether a role was silent and has not asked anew, or not waited long enough.
-func (m *Machine) leftOut(role wire.Role, r request) bool {
-	s, ok := m.strikes[role]
-	if !ok {
-		return false
-	}
-	if r.sequence <= s.sequence {
-		return true // defence: silent-asks-anew
-	}
-	return !m.reached(s.until)
+	return ""
 }

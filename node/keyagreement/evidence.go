@@ -1,75 +1,41 @@
 package keyagreement
 
 import (
-	"crypto/sha256"
-	"slices"
-	"time"
-
 	"conclave/node/keyagreement/record"
+	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
 )
 
 // evidence is two signed announcements of one member for one epoch.
 type evidence struct{ a, b []byte }
 
-// onPair takes two announcements that contradict each other. Both signatures have been verified.
-func (m *Machine) onPair(role wire.Role, version uint64, e *epoch, a, b []byte) {
-	if e != nil && !e.split {
-		e.split = true
-		e.answerAt = time.Time{}
-		m.ask.reset(m.now)
-		if e.session != nil {
-			m.saveSession(e)
-		}
-	}
-	if version != m.roster.Version {
-		return
-	}
-	if _, known := m.evidence[role]; known {
-		return
-	}
-	m.evidence[role] = evidence{slices.Clone(a), slices.Clone(b)}
-	m.persist(record.Evidence(version, role), record.Pack(a, b))
-	m.emit(Evidence{role, a, b})
-	delete(m.requests, role)
-	m.emit(Broadcast{a, true})
-	m.emit(Broadcast{b, true})
+// evidences is who cheated, and what came before its time.
+type evidences struct {
+	ground
+	evidence map[wire.Role]evidence
+	waiting  []waiting
+	receive  func(waiting) // takes a message again
 }
 
-// earlyPair looks for a contradiction among announcements whose opening is not here.
-func (m *Machine) earlyPair(s wire.Signed, p wire.Announcement) bool {
-	if p.RosterVersion != m.roster.Version || !m.roster.Key(p.Role, s.Signer) {
-		return false
-	}
-	hash := sha256.Sum256(s.Payload)
-	for i := range m.waiting {
-		w := &m.waiting[i]
-		if w.epoch != p.Epoch || w.signer != s.Signer {
-			continue
-		}
-		other, err := wire.UnmarshalSigned(w.raw)
-		if err != nil || other.Type != wire.SignedAnnouncement {
-			continue
-		}
-		if sha256.Sum256(other.Payload) == hash {
-			return true // the same again
-		}
-		m.onPair(p.Role, p.RosterVersion, nil, w.raw, s.Marshal())
-		return false
-	}
-	return false
+// waiting is a message that cannot be judged yet.
+type waiting struct {
+	raw     []byte
+	ref     uint64
+	signer  [32]byte
+	version uint64       // waits for a roster of this version, or
+	epoch   wire.EpochID // waits for this epoch's opening
 }
 
 // showEvidence lets those see it who still build on a cheat.
-func (m *Machine) showEvidence(role wire.Role) {
-	if ev, ok := m.evidence[role]; ok && m.allow("evidence/"+string(role), evidenceAgain) {
+func (m *evidences) showEvidence(role wire.Role) {
+	if ev, ok := m.evidence[role]; ok && m.Allow("evidence/"+string(role), evidenceAgain) {
 		m.emit(Broadcast{ev.a, false})
 		m.emit(Broadcast{ev.b, false})
 	}
 }
 
 // dropEvidence forgets evidence of older rosters: it excludes under one version only.
-func (m *Machine) dropEvidence() {
+func (m *evidences) dropEvidence() {
 	for _, role := range sortedRoles(m.evidence) {
 		a, err := wire.UnmarshalSigned(m.evidence[role].a)
 		if err != nil {
@@ -82,29 +48,55 @@ func (m *Machine) dropEvidence() {
 	}
 }
 
-// contradiction compares a confirmation with the announcements that are here. Where they differ, one of two lied: the
-// contributor, who announced twice, or the confirming member. This member shows what it was given, the other does the
-// same, and if there are two announcements both will have the pair. Nothing else follows from a mere claim.
-func (m *Machine) contradiction(e *epoch, p wire.Confirmation) {
-	differs := false
-	for i := range e.parts {
-		role := e.opening.Contributors[i].Role
-		if e.parts[i].raw == nil || e.parts[i].hash == p.Announcements[i] {
-			continue
-		}
-		differs = true
-		if m.allow("shown/"+string(role)+string(e.id[:]), evidenceAgain) { // defence: contradiction-shown
-			m.emit(Broadcast{e.parts[i].raw, false})
-		}
+// underRoster finds the roster that a message names. When it is not here, settled tells whether to give the message up.
+func (m *evidences) underRoster(version uint64, hash wire.RosterHash, w waiting) (v *roster.View, settled bool) {
+	if v, ok := m.rosters[hash]; ok {
+		return v, true
 	}
-	if (differs || e.session != nil) && m.allow("contradiction/"+string(p.Role)+string(e.id[:]), evidenceAgain) {
-		m.note("a confirmation contradicts what is here", p.Role)
+	if version > m.roster.Version { // defence: newer-roster
+		m.needRoster(version)
+		w.version = version
+		return nil, !m.wait(w)
 	}
+	return nil, true
 }
 
-// earlyContradictions looks again at confirmations that came before an announcement.
-func (m *Machine) earlyContradictions(e *epoch) {
-	for _, role := range sortedRoles(e.early) {
-		m.contradiction(e, e.early[role])
+// wait keeps a message for later, the newest of them, and a bounded part of one signer's.
+func (m *evidences) wait(w waiting) bool {
+	limit := max(m.cfg.Limits.MaxWaiting/8, 1)
+	same, first := 0, -1
+	for i := range m.waiting {
+		if m.waiting[i].signer == w.signer {
+			if same++; first < 0 {
+				first = i
+			}
+		}
+	}
+	switch {
+	case same >= limit:
+		m.waiting = append(m.waiting[:first], m.waiting[first+1:]...)
+	case len(m.waiting) >= m.cfg.Limits.MaxWaiting:
+		m.waiting = m.waiting[1:]
+	}
+	w.raw = append([]byte(nil), w.raw...)
+	m.waiting = append(m.waiting, w)
+	return true
+}
+
+// retryWaiting takes again what a condition says can be judged now.
+func (m *evidences) retryWaiting(ready func(*waiting) bool) {
+	var again []waiting
+	keep := m.waiting[:0]
+	for i := range m.waiting {
+		if w := m.waiting[i]; ready(&w) {
+			w.version, w.epoch = 0, wire.EpochID{}
+			again = append(again, w)
+		} else {
+			keep = append(keep, w)
+		}
+	}
+	m.waiting = keep
+	for _, w := range again {
+		m.receive(w)
 	}
 }

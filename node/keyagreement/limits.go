@@ -37,3 +37,29 @@ func DefaultLimits() Limits {
 		MaxSessions: 64, MaxEpochs: 8, MaxWaiting: 256,
 	}
 }
+
+// Implementation constants; all are arbitrary within a factor of a few.
+const (
+	requestAge     = time.Minute            // an older request counts only if its sender is known to be here
+	wantLife       = 90 * time.Second       // a want that nobody repeats is forgotten
+	answerLife     = 20 * time.Second       // so is an answer
+	answerAgain    = 500 * time.Millisecond // between two requests of ours, but for those that a timer sends
+	confirmAgain   = 2 * time.Second
+	confirmMax     = 32 * time.Second
+	confirmTimes   = 6
+	heartbeatMin   = time.Minute
+	heartbeatEach  = 2 * time.Second
+	deliveredAgain = 30 * time.Second // a share that was taken is offered again if no confirmation comes
+	failedAgain    = 3 * time.Second  // a share that was not taken
+	lackAgain      = time.Second      // between two answers to one member about one epoch
+	lackMax        = time.Minute
+	lackTimes      = 10
+	tellAgain      = 2 * time.Second
+	offerAgain     = 5 * time.Second
+	needAgain      = 2 * time.Second
+	needMax        = time.Minute
+	behindAgain    = 10 * time.Second
+	evidenceAgain  = 5 * time.Second
+	maxInstances   = 32
+	maxAllowed     = 4096
+)

@@ -6,62 +6,26 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/clock"
 	"conclave/node/keyagreement/roster"
-	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 )
 
 // Machine is one member's key agreement. It is not safe for use by several goroutines at once.
+//
+// It is built in layers. Each decides one thing, keeps what it needs for that, and knows the layers below it and none above:
+//
+//	Machine    takes inputs, restores records, sees the clock
+//	repairs    asks for what is missing, and helps others
+//	openings   opens epochs and answers openings
+//	shares     draws, announces, offers and takes shares
+//	sessions   completes epochs, confirms, forgets
+//	requests   asks for epochs; who asked, who was silent
+//	epochs     what is known of each epoch, and which session is used
+//	evidences  who cheated, and messages that came before their time
+//	ground     the step's time and outputs, the roster, the network
 type Machine struct {
-	cfg Config
-
-	// Of the step being taken.
-	now  time.Time
-	out  []Output
-	wake time.Time // the next time anything is due, zero for never
-
-	// Who is who.
-	roster  *roster.View // the newest
-	rosters map[wire.RosterHash]*roster.View
-	self    int // index in roster, -1 when removed
-	need    need
-
-	// The network, as far as hints say.
-	relayUp  bool
-	database wire.DatabaseID
-	online   map[wire.Role]bool
-
-	// Asking and opening.
-	ask         timer
-	sequence    uint64                // of the last own request
-	answered    time.Time             // when the last own request went out
-	requests    map[wire.Role]request // newest of each role, its own among them
-	instances   map[wire.Role]*seen
-	strikes     map[wire.Role]strike
-	failed      map[wire.Role]int // epochs of this opener that failed since one of its was completed
-	rekey       bool              // a new epoch is wanted though the old is well
-	rekeyNumber uint64            // and it must be above this number
-	opened      time.Time
-	answeredBy  map[wire.Role]time.Time // when an opening of this role was last answered
-	answeredAny time.Time
-	floor       map[wire.Role]uint64 // highest number of a forgotten epoch of this opener to which this instance contributed
-
-	// Epochs.
-	epochs  map[wire.EpochID]*epoch
-	order   []*epoch // the same, as they were first seen; never changed in place
-	highest uint64   // highest opening number known
-	dropped map[wire.EpochID]time.Time
-	using   wire.Transcript // zero: hold
-	beat    time.Time       // when the newest session is shown again
-	tell    timer           // the newest opening is shown to whoever is behind
-
-	// Cheats and messages before their time.
-	evidence map[wire.Role]evidence
-	waiting  []waiting
-	unseen   map[wire.EpochID]*timer // epochs heard of whose opening is not here
-	unwraps  map[uint64]*unwrap
-	token    uint64
-	allowed  map[string]time.Time
+	repairs
 }
 
 // Errors of New.
@@ -84,12 +48,14 @@ func New(cfg Config, now time.Time) (*Machine, []Output, error) {
 	if cfg.Limits == (Limits{}) {
 		cfg.Limits = DefaultLimits()
 	}
-	m := &Machine{
-		cfg: cfg, now: now, rosters: map[wire.RosterHash]*roster.View{}, online: map[wire.Role]bool{},
-		requests: map[wire.Role]request{}, instances: map[wire.Role]*seen{}, strikes: map[wire.Role]strike{},
-		answeredBy: map[wire.Role]time.Time{}, floor: map[wire.Role]uint64{}, failed: map[wire.Role]int{}, epochs: map[wire.EpochID]*epoch{}, dropped: map[wire.EpochID]time.Time{},
-		evidence: map[wire.Role]evidence{}, unseen: map[wire.EpochID]*timer{}, unwraps: map[uint64]*unwrap{}, allowed: map[string]time.Time{},
-	}
+	m := &Machine{}
+	m.cfg, m.Now = cfg, now
+	m.rosters, m.online, m.evidence = map[wire.RosterHash]*roster.View{}, map[wire.Role]bool{}, map[wire.Role]evidence{}
+	m.byID, m.dropped, m.floor = map[wire.EpochID]*epoch{}, map[wire.EpochID]time.Time{}, map[wire.Role]uint64{}
+	m.newest, m.instances = map[wire.Role]request{}, map[wire.Role]*seen{}
+	m.strikes, m.failed = map[wire.Role]strike{}, map[wire.Role]int{}
+	m.answeredBy, m.unseen, m.unwraps = map[wire.Role]time.Time{}, map[wire.EpochID]*clock.Timer{}, map[uint64]*unwrap{}
+	m.evidences.receive = m.receive
 	records := cfg.Records
 	m.cfg.Records = nil
 	m.setRoster(cfg.Roster)
@@ -98,7 +64,7 @@ func New(cfg Config, now time.Time) (*Machine, []Output, error) {
 	}
 	m.restore(records)
 	m.plausible() // a clock may have been wrong before
-	m.ask.reset(now)
+	m.ask.Reset(now)
 	m.advance()
 	return m, m.take(), nil
 }
@@ -140,7 +106,7 @@ func (m *Machine) Step(now time.Time, in Input) []Output {
 	case Offline:
 		delete(m.online, in.Role)
 		if in.Role != m.cfg.Self {
-			delete(m.requests, in.Role)
+			delete(m.newest, in.Role)
 		}
 	}
 	m.advance()
@@ -168,11 +134,11 @@ func (m *Machine) stepRemoved(in Input) []Output {
 }
 
 // Deadline returns when the machine wants a Tick, if it wants one.
-func (m *Machine) Deadline() (time.Time, bool) { return m.wake, !m.wake.IsZero() }
+func (m *Machine) Deadline() (time.Time, bool) { return m.Wake, !m.Wake.IsZero() }
 
 // advance does everything that is due, until nothing more follows from it.
 func (m *Machine) advance() {
-	m.wake = time.Time{}
+	m.Wake = time.Time{}
 	if m.self < 0 {
 		m.choose()
 		return
@@ -193,21 +159,6 @@ func (m *Machine) advance() {
 	m.choose()
 }
 
-// connected tells whether anybody can hear.
-func (m *Machine) connected() bool { return m.relayUp || len(m.online) > 0 }
-
-func (m *Machine) emit(o Output) { m.out = append(m.out, o) }
-
-func (m *Machine) note(text string, role wire.Role) { m.emit(Note{text, role}) }
-
-func (m *Machine) settle(refs ...uint64) {
-	for _, r := range refs {
-		if r != 0 {
-			m.emit(Settled{r})
-		}
-	}
-}
-
 // take returns the step's outputs, records first: that is the order in which the driver must have them.
 func (m *Machine) take() []Output {
 	out := m.out
@@ -223,54 +174,4 @@ func (m *Machine) take() []Output {
 	}
 	slices.SortStableFunc(out, func(a, b Output) int { return rank(a) - rank(b) })
 	return out
-}
-
-// timer is a repeated action: at is when it is due next (zero: never), n how often it has run.
-type timer struct {
-	at time.Time
-	n  int
-}
-
-// reset makes it due at t, as if for the first time.
-func (t *timer) reset(at time.Time) { *t = timer{at: at} }
-
-// stop makes it never due.
-func (t *timer) stop() { t.at = time.Time{} }
-
-// due tells whether a timer has run out, and if so sets it again: first later, doubled each time, at most max.
-func (m *Machine) due(t *timer, first, max time.Duration) bool {
-	if t.at.IsZero() || !m.reached(t.at) {
-		return false
-	}
-	t.at = m.now.Add(backoff.Wait(first, max, t.n))
-	t.n++
-	m.wakeAt(t.at)
-	return true
-}
-
-// reached tells whether t has come; if not the machine asks for a tick then.
-func (m *Machine) reached(t time.Time) bool {
-	if m.now.Before(t) {
-		m.wakeAt(t)
-		return false
-	}
-	return true
-}
-
-func (m *Machine) wakeAt(t time.Time) {
-	if m.wake.IsZero() || t.Before(m.wake) {
-		m.wake = t
-	}
-}
-
-// allow tells whether something named may be done again, at most once in each span.
-func (m *Machine) allow(name string, span time.Duration) bool {
-	if t, ok := m.allowed[name]; ok && m.now.Sub(t) < span && !m.now.Before(t) {
-		return false
-	}
-	if len(m.allowed) > maxAllowed {
-		clear(m.allowed)
-	}
-	m.allowed[name] = m.now
-	return true
 }

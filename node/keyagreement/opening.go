@@ -1,20 +1,30 @@
 package keyagreement
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"io"
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
+// openings opens epochs and answers others' openings.
+type openings struct {
+	shares
+	opened      time.Time
+	answeredBy  map[wire.Role]time.Time // when an opening of this role was last answered
+	answeredAny time.Time
+}
+
 // candidates returns those who would be in S if this member opened now, in role order, and whether one of them wants an
 // epoch that none pending gives. first and last say when the first such want and the newest newcomer came.
-func (m *Machine) candidates() (s []wire.Contributor, wanted bool, first, last time.Time) {
+func (m *openings) candidates() (s []wire.Contributor, wanted bool, first, last time.Time) {
 	for _, member := range m.roster.Members {
 		role := member.Role
-		r, ok := m.requests[role]
+		r, ok := m.newest[role]
 		if role == m.cfg.Self {
 			s = append(s, wire.Contributor{Role: role, Instance: m.cfg.Instance})
 			if !ok {
@@ -44,8 +54,8 @@ func (m *Machine) candidates() (s []wire.Contributor, wanted bool, first, last t
 }
 
 // stepOpen opens an epoch when one is wanted and it is this member's turn.
-func (m *Machine) stepOpen() {
-	if m.now.After(m.roster.Expires) { // defence: roster-expired
+func (m *openings) stepOpen() {
+	if m.Now.After(m.roster.Expires) { // defence: roster-expired
 		return
 	}
 	if _, cheat := m.evidence[m.cfg.Self]; cheat || !m.connected() {
@@ -57,20 +67,15 @@ func (m *Machine) stepOpen() {
 		}
 	}
 	s, wanted, first, last := m.candidates()
-	if !wanted || m.alone(s) || !m.reached(m.openTime(s, first, last)) {
+	if !wanted || m.alone(s) || !m.Reached(m.openTime(s, first, last)) {
 		return
 	}
 	m.openEpoch(s)
 }
 
-// alone tells whether so few contribute that one member would choose the key by itself, though the group has others.
-func (m *Machine) alone(s []wire.Contributor) bool {
-	return len(s) < min(2, len(m.roster.Members)) // defence: nobody-alone
-}
-
 // openTime returns when this member opens: at once if the whole roster asked, else after a while without newcomers, and
 // the later the later its role comes.
-func (m *Machine) openTime(s []wire.Contributor, first, last time.Time) time.Time {
+func (m *openings) openTime(s []wire.Contributor, first, last time.Time) time.Time {
 	l := m.cfg.Limits
 	at := last
 	if len(s) < len(m.roster.Members) || !m.asked() { // defence: open-at-once
@@ -94,14 +99,14 @@ func (m *Machine) openTime(s []wire.Contributor, first, last time.Time) time.Tim
 }
 
 // asked tells whether this member has a request of its own out.
-func (m *Machine) asked() bool {
-	_, ok := m.requests[m.cfg.Self]
+func (m *openings) asked() bool {
+	_, ok := m.newest[m.cfg.Self]
 	return ok
 }
 
 // openEpoch publishes an opening and contributes to it.
-func (m *Machine) openEpoch(s []wire.Contributor) {
-	number := uint64(max(m.now.UnixMilli(), 0)) // defence: number-from-clock
+func (m *openings) openEpoch(s []wire.Contributor) {
+	number := uint64(max(m.Now.UnixMilli(), 0)) // defence: number-from-clock
 	number = max(number, m.highest+1)           // defence: number-above-known
 	p := wire.Opening{
 		Group: m.cfg.Group, RosterVersion: m.roster.Version, RosterHash: m.roster.Hash, Number: number, Opener: m.cfg.Self,
@@ -118,7 +123,7 @@ func (m *Machine) openEpoch(s []wire.Contributor) {
 	}
 	payload := p.Marshal()
 	raw := m.sign(wire.SignedOpening, payload)
-	m.opened = m.now
+	m.opened = m.Now
 	m.emit(Broadcast{raw, true})
 	e := m.newEpoch(raw, payload, p, m.roster)
 	m.mark(e)
@@ -126,10 +131,10 @@ func (m *Machine) openEpoch(s []wire.Contributor) {
 }
 
 // onOpening takes an opening from anywhere and returns its epoch if it is one that this member can follow.
-func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, bool) {
-	if e := m.epochs[sha256.Sum256(s.Payload)]; e != nil {
+func (m *openings) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, bool) {
+	if e := m.byID[sha256.Sum256(s.Payload)]; e != nil {
 		if e == m.best(true) {
-			m.tell.stop() // somebody else has told it
+			m.tell.Stop() // somebody else has told it
 		}
 		return e, true
 	}
@@ -145,7 +150,7 @@ func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, b
 			return nil, true
 		}
 	}
-	if p.Number > uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0)) { // defence: number-not-ahead
+	if p.Number > uint64(max(m.Now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0)) { // defence: number-not-ahead
 		m.note("an opening runs ahead of the clock", p.Opener)
 		return nil, true
 	}
@@ -166,12 +171,12 @@ func (m *Machine) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, b
 }
 
 // mayAnswer tells whether an opening is one to contribute to at all.
-func (m *Machine) mayAnswer(e *epoch) bool {
+func (m *openings) mayAnswer(e *epoch) bool {
 	if e.own || e.stale || e.session != nil || m.alone(e.opening.Contributors) || e.opening.Number <= m.floor[e.opening.Opener] {
 		return false
 	}
 	i := e.contributor(m.cfg.Self)
-	if i < 0 || m.now.After(m.roster.Expires) { // defence: roster-expired
+	if i < 0 || m.Now.After(m.roster.Expires) { // defence: roster-expired
 		return false
 	}
 	if e.opening.Contributors[i].Instance != m.cfg.Instance { // defence: share-for-this-instance
@@ -190,11 +195,11 @@ func (m *Machine) mayAnswer(e *epoch) bool {
 }
 
 // answerTime returns when an opening may be answered, zero for never: one of an opener in 10 s, one at all in 2 s.
-func (m *Machine) answerTime(e *epoch) time.Time {
+func (m *openings) answerTime(e *epoch) time.Time {
 	if !m.mayAnswer(e) {
 		return time.Time{}
 	}
-	at := m.now
+	at := m.Now
 	if t := m.answeredBy[e.opening.Opener].Add(m.cfg.Limits.PerOpener); at.Before(t) { // defence: answers-per-opener
 		at = t
 	}
@@ -209,16 +214,16 @@ func (m *Machine) answerTime(e *epoch) time.Time {
 }
 
 // stepAnswers contributes to the openings whose time has come, the newest of each opener.
-func (m *Machine) stepAnswers() {
+func (m *openings) stepAnswers() {
 	for _, e := range m.sorted() {
-		if e.answerAt.IsZero() || !m.reached(e.answerAt) {
+		if e.answerAt.IsZero() || !m.Reached(e.answerAt) {
 			continue
 		}
 		if best := m.best(true); best != nil && best.created.After(e.created) && best.opening.Number > e.opening.Number {
 			e.answerAt = time.Time{} // overtaken while it waited
 			continue
 		}
-		if e.answerAt = m.answerTime(e); e.answerAt.IsZero() || !m.reached(e.answerAt) {
+		if e.answerAt = m.answerTime(e); e.answerAt.IsZero() || !m.Reached(e.answerAt) {
 			continue
 		}
 		e.answerAt = time.Time{}
@@ -228,13 +233,13 @@ func (m *Machine) stepAnswers() {
 }
 
 // mark counts an opening as answered.
-func (m *Machine) mark(e *epoch) {
-	m.answeredBy[e.opening.Opener], m.answeredAny = m.now, m.now
-	e.progress = m.now
+func (m *openings) mark(e *epoch) {
+	m.answeredBy[e.opening.Opener], m.answeredAny = m.Now, m.Now
+	e.progress = m.Now
 }
 
 // limitEpochs makes room for one more epoch of an opener: incomplete ones without a contribution of this member go first.
-func (m *Machine) limitEpochs(opener wire.Role) {
+func (m *openings) limitEpochs(opener wire.Role) {
 	var of []*epoch
 	for _, e := range m.sorted() {
 		if e.opening.Opener == opener && e.session == nil {
@@ -254,5 +259,73 @@ func (m *Machine) limitEpochs(opener wire.Role) {
 	}
 }
 
-// sorted returns all epochs in an order that does not depend on chance: as they were first seen.
-func (m *Machine) sorted() []*epoch { return m.order }
+// onEnvelope takes a share on its way; false means that it is settled only when its ciphertext has been opened.
+func (m *openings) onEnvelope(s wire.Signed, p wire.Envelope, w waiting) bool {
+	if p.To != m.cfg.Self {
+		return true
+	}
+	e, done := m.envelopeEpoch(p, w)
+	if e == nil {
+		return done
+	}
+	i := m.envelopeAnnouncement(e, p)
+	if i < 0 || !m.member(e, s.Signer) {
+		return true
+	}
+	if e.parts[i].have || e.session != nil {
+		return true
+	}
+	for _, u := range m.unwraps {
+		if u.epoch == e.id && u.of == i && u.from == s.Signer {
+			if u.bad {
+				return true
+			}
+			if w.ref != 0 {
+				u.refs = append(u.refs, w.ref)
+			}
+			return false
+		}
+	}
+	m.token++
+	m.unwraps[m.token] = &unwrap{epoch: e.id, of: i, from: s.Signer, refs: []uint64{w.ref}}
+	label := share.Label(m.cfg.Group, e.roster.Hash, e.id, e.opening.Contributors[i].Role, m.cfg.Self)
+	m.emit(Unwrap{m.token, bytes.Clone(p.Ciphertext), label})
+	return false
+}
+
+// envelopeEpoch finds the epoch of an envelope, by the opening in it if need be.
+func (m *openings) envelopeEpoch(p wire.Envelope, w waiting) (*epoch, bool) {
+	s, err := wire.UnmarshalSigned(p.Opening)
+	if err != nil || s.Type != wire.SignedOpening {
+		return nil, true
+	}
+	if e := m.byID[sha256.Sum256(s.Payload)]; e != nil {
+		return e, true
+	}
+	opening, err := wire.UnmarshalOpening(s.Payload)
+	if err != nil || opening.Group != m.cfg.Group {
+		return nil, true
+	}
+	if s, ok := m.open(p.Opening); ok {
+		return m.onOpening(s, opening, w) // if the roster is not here yet, the whole envelope waits
+	}
+	return nil, true
+}
+
+// envelopeAnnouncement returns the contributor whose share an envelope holds, or -1.
+func (m *openings) envelopeAnnouncement(e *epoch, p wire.Envelope) int {
+	for i := range e.parts {
+		if e.parts[i].raw != nil && bytes.Equal(e.parts[i].raw, p.Announcement) {
+			return i // verified before
+		}
+	}
+	s, ok := m.open(p.Announcement)
+	if !ok || s.Type != wire.SignedAnnouncement {
+		return -1
+	}
+	a, err := wire.UnmarshalAnnouncement(s.Payload)
+	if err != nil || a.Group != m.cfg.Group || !m.announce(e, s, a) {
+		return -1
+	}
+	return e.contributor(a.Role)
+}

@@ -1,30 +1,10 @@
 package keyagreement
 
 import (
-	"conclave/node/keyagreement/roster"
+	"time"
+
 	"conclave/overlay/wire"
 )
-
-// waiting is a message that cannot be judged yet.
-type waiting struct {
-	raw     []byte
-	ref     uint64
-	signer  [32]byte
-	version uint64       // waits for a roster of this version, or
-	epoch   wire.EpochID // waits for this epoch's opening
-}
-
-// open checks a Signed of one of the given types under the given key holder.
-func (m *Machine) open(raw []byte) (wire.Signed, bool) {
-	s, err := wire.UnmarshalSigned(raw)
-	if err != nil {
-		return s, false
-	}
-	if !m.cfg.Verify(s.Signer, wire.SignedBytes(m.cfg.Group, s.Type, s.Payload), s.Signature[:]) { // defence: control-signed
-		return s, false
-	}
-	return s, true
-}
 
 // receive takes one signed message and settles it unless it has to wait or its share has to be unwrapped first.
 func (m *Machine) receive(w waiting) {
@@ -75,80 +55,27 @@ func (m *Machine) dispatch(s wire.Signed, w waiting) bool {
 	return true
 }
 
-// underRoster finds the roster that a message names. When it is not here, settled tells whether to give the message up.
-func (m *Machine) underRoster(version uint64, hash wire.RosterHash, w waiting) (v *roster.View, settled bool) {
-	if v, ok := m.rosters[hash]; ok {
-		return v, true
-	}
-	if version > m.roster.Version { // defence: newer-roster
-		m.needRoster(version)
-		w.version = version
-		return nil, !m.wait(w)
-	}
-	return nil, true
-}
-
-// wait keeps a message for later, the newest of them, and a bounded part of one signer's.
-func (m *Machine) wait(w waiting) bool {
-	limit := max(m.cfg.Limits.MaxWaiting/8, 1)
-	same, first := 0, -1
-	for i := range m.waiting {
-		if m.waiting[i].signer == w.signer {
-			if same++; first < 0 {
-				first = i
-			}
-		}
-	}
-	switch {
-	case same >= limit:
-		m.waiting = append(m.waiting[:first], m.waiting[first+1:]...)
-	case len(m.waiting) >= m.cfg.Limits.MaxWaiting:
-		m.waiting = m.waiting[1:]
-	}
-	w.raw = append([]byte(nil), w.raw...)
-	m.waiting = append(m.waiting, w)
-	return true
-}
-
-// retryWaiting takes again what a condition says can be judged now.
-func (m *Machine) retryWaiting(ready func(*waiting) bool) {
-	var again []waiting
-	keep := m.waiting[:0]
-	for i := range m.waiting {
-		if w := m.waiting[i]; ready(&w) {
-			w.version, w.epoch = 0, wire.EpochID{}
-			again = append(again, w)
-		} else {
-			keep = append(keep, w)
-		}
-	}
-	m.waiting = keep
-	for _, w := range again {
-		m.receive(w)
-	}
-}
-
 // onRelayUp begins a connection to a relay node: everybody hears the present want, and a new database gets every share
 // that is not confirmed.
 func (m *Machine) onRelayUp(database wire.DatabaseID) {
 	m.relayUp, m.database = true, database
 	clear(m.failed)
 	clear(m.strikes)
-	if m.ask.n > 0 || m.ask.at.IsZero() {
-		m.ask.reset(m.now)
+	if m.ask.N > 0 || m.ask.At.IsZero() {
+		m.ask.Reset(m.Now)
 	}
 	for _, e := range m.order {
-		e.lack.n = 0
-		if !e.lack.at.IsZero() {
-			e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
+		e.lack.N = 0
+		if !e.lack.At.IsZero() {
+			e.lack.Reset(m.Now.Add(m.cfg.Limits.Repair))
 		}
 		m.onDatabase(e)
 		if e.session != nil && !m.allConfirmed(e) {
-			e.session.repeat.reset(m.now)
+			e.session.repeat.Reset(m.Now)
 		}
 	}
 	if best := m.best(true); best != nil {
-		best.session.repeat.reset(m.now) // whoever has a newer one then says so
+		best.session.repeat.Reset(m.Now) // whoever has a newer one then says so
 	}
 }
 
@@ -157,18 +84,41 @@ func (m *Machine) onRelayUp(database wire.DatabaseID) {
 // may not reach.
 func (m *Machine) onOnline(role wire.Role) {
 	m.online[role] = true
-	if !m.relayUp && m.ask.n > 0 {
-		m.ask.reset(m.now)
+	if !m.relayUp && m.ask.N > 0 {
+		m.ask.Reset(m.Now)
 	}
 	for _, e := range m.order {
 		if d := e.deliveries[role]; d != nil && (d.failed || d.isStored && !m.relayUp) {
-			d.again.reset(m.now)
+			d.again.Reset(m.Now)
 		}
-		if !m.relayUp && !e.lack.at.IsZero() {
-			e.lack.reset(m.now.Add(m.cfg.Limits.Repair))
+		if !m.relayUp && !e.lack.At.IsZero() {
+			e.lack.Reset(m.Now.Add(m.cfg.Limits.Repair))
 		}
 		if e.session != nil && !e.session.confirmed[role] {
-			e.session.repeat.reset(m.now)
+			e.session.repeat.Reset(m.Now)
 		}
 	}
+}
+
+// onRoster takes a newer roster.
+func (m *Machine) onRoster(r Roster) {
+	if r.Version < m.roster.Version || r.Version == m.roster.Version && r.Hash == m.roster.Hash {
+		return
+	}
+	if r.Version == m.roster.Version {
+		m.note("two rosters have one version: the second is refused", "")
+		return
+	}
+	m.setRoster(r)
+	for role := range m.newest {
+		delete(m.newest, role)
+	}
+	for _, e := range m.order {
+		e.answerAt = time.Time{}
+	}
+	m.ask.Reset(m.Now)
+	clear(m.failed)
+	clear(m.strikes)
+	m.dropEvidence()
+	m.retryWaiting(func(w *waiting) bool { return w.version != 0 && w.version <= r.Version })
 }

@@ -3,55 +3,33 @@ package keyagreement
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"maps"
 	"slices"
-	"strings"
 
 	"conclave/node/keyagreement/record"
-	"conclave/node/keyagreement/roster"
-	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
-func (m *Machine) persist(key string, value []byte) { m.emit(Persist{key, value}) }
-
-func (m *Machine) erase(key string) { m.emit(Erase{key}) }
-
-func (m *Machine) saveRoster(v *roster.View) {
-	if v.Saved {
-		return
-	}
-	v.Saved = true
-	fields := [][]byte{binary.BigEndian.AppendUint64(nil, v.Version), record.Stamp(v.Expires)}
-	for _, x := range v.Members {
-		fields = append(fields, []byte(x.Role), x.Identity[:], x.Unwrap[:])
-	}
-	m.persist(record.Roster(v.Hash), record.Pack(fields...))
-}
-
-func (m *Machine) saveEpoch(e *epoch) {
+func (m *epochs) saveEpoch(e *epoch) {
 	if !e.saved {
 		e.saved = true
 		m.persist(record.Epoch(e.id), record.Pack(e.raw, e.roster.Hash[:], record.Stamp(e.created)))
 	}
 }
 
-func (m *Machine) savePart(e *epoch, i int) {
+func (m *epochs) savePart(e *epoch, i int) {
 	m.persist(record.Part(e.id, e.opening.Contributors[i].Role), record.Pack(e.parts[i].raw, e.parts[i].share.Bytes()))
 }
 
-func (m *Machine) saveStored(e *epoch, to wire.Role, d *delivery) {
+func (m *epochs) saveStored(e *epoch, to wire.Role, d *delivery) {
 	m.persist(record.Stored(e.id, to), bytes.Clone(d.stored[:]))
 }
 
-func (m *Machine) saveConfirmed(e *epoch, role wire.Role) {
+func (m *epochs) saveConfirmed(e *epoch, role wire.Role) {
 	m.persist(record.Confirmed(e.id, role), []byte{})
 }
 
-func (m *Machine) saveSession(e *epoch) {
+func (m *epochs) saveSession(e *epoch) {
 	s := e.session
 	flags := []byte{0, 0, 0}
 	if s.noSend {
@@ -71,7 +49,7 @@ func (m *Machine) saveSession(e *epoch) {
 }
 
 // eraseEpoch removes all records of an epoch.
-func (m *Machine) eraseEpoch(e *epoch) {
+func (m *epochs) eraseEpoch(e *epoch) {
 	if !e.saved {
 		return
 	}
@@ -83,157 +61,6 @@ func (m *Machine) eraseEpoch(e *epoch) {
 	for _, x := range e.roster.Members {
 		m.erase(record.Stored(e.id, x.Role))
 		m.erase(record.Confirmed(e.id, x.Role))
-	}
-}
-
-// restore takes up what an earlier run has left. A record that does not parse is passed over: the member then lacks
-// what it held, and asks for it like one that never had it.
-func (m *Machine) restore(records map[string][]byte) {
-	for _, key := range sortedKeys(records) {
-		if hash, ok := strings.CutPrefix(key, "roster/"); ok {
-			m.restoreRoster(hash, records[key])
-		}
-	}
-	for _, key := range sortedKeys(records) {
-		kind, rest, _ := strings.Cut(key, "/")
-		switch kind {
-		case "epoch":
-			m.restoreEpoch(records, rest, records[key])
-		case "dropped":
-			var id wire.EpochID
-			if n, err := hex.Decode(id[:], []byte(rest)); err == nil && n == len(id) {
-				m.dropped[id] = record.ReadStamp(records[key])
-			}
-		case "evidence":
-			_, role, _ := strings.Cut(rest, "/")
-			if f := record.Unpack(records[key], 2); f != nil && rest == strings.TrimPrefix(record.Evidence(m.roster.Version, wire.Role(role)), "evidence/") {
-				m.evidence[wire.Role(role)] = evidence{f[0], f[1]}
-			}
-		}
-	}
-	slices.SortStableFunc(m.order, func(a, b *epoch) int { return a.created.Compare(b.created) })
-	for _, e := range m.order {
-		m.restoreSplit(e)
-		m.complete(e)
-	}
-}
-
-func (m *Machine) restoreRoster(name string, value []byte) {
-	var hash wire.RosterHash
-	if n, err := hex.Decode(hash[:], []byte(name)); err != nil || n != len(hash) {
-		return
-	}
-	if v := m.rosters[hash]; v != nil {
-		v.Saved = true
-		return
-	}
-	f := record.Unpack(value, 2)
-	if f == nil || len(f)%3 != 2 || len(f[0]) != 8 {
-		return
-	}
-	r := Roster{Version: binary.BigEndian.Uint64(f[0]), Hash: hash, Expires: record.ReadStamp(f[1])}
-	for i := 2; i < len(f); i += 3 {
-		if len(f[i+1]) != 32 || len(f[i+2]) != 32 {
-			return
-		}
-		r.Members = append(r.Members, Member{Role: wire.Role(f[i]), Identity: [32]byte(f[i+1]), Unwrap: [32]byte(f[i+2])})
-	}
-	v := roster.New(r)
-	v.Saved = true
-	m.rosters[hash] = v
-}
-
-func (m *Machine) restoreEpoch(records map[string][]byte, name string, value []byte) {
-	f := record.Unpack(value, 3)
-	if f == nil || len(f[1]) != 32 {
-		return
-	}
-	v := m.rosters[wire.RosterHash(f[1])]
-	s, err := wire.UnmarshalSigned(f[0])
-	if v == nil || err != nil {
-		return
-	}
-	p, err := wire.UnmarshalOpening(s.Payload)
-	if err != nil || wire.EpochID(sha256.Sum256(s.Payload)).String() != name {
-		return
-	}
-	for _, c := range p.Contributors {
-		if _, ok := v.Index[c.Role]; !ok {
-			return
-		}
-	}
-	e := m.newEpoch(f[0], s.Payload, p, v)
-	e.saved, e.stale, e.created = true, true, record.ReadStamp(f[2])
-	m.restoreSession(records, e)
-	for i, c := range p.Contributors {
-		f := record.Unpack(records[record.Part(e.id, c.Role)], 2)
-		if f == nil || len(f[1]) != 64 {
-			continue
-		}
-		m.restoreAnnouncement(e, i, f[0])
-		e.parts[i].share, e.parts[i].have = share.Of([64]byte(f[1])), true
-		e.own = e.own || c.Role == m.cfg.Self
-	}
-	if e.session != nil {
-		e.lack.stop()
-	}
-	if e.own { // defence: share-sent-again
-		m.restoreDeliveries(records, e)
-	}
-}
-
-func (m *Machine) restoreAnnouncement(e *epoch, i int, raw []byte) {
-	s, err := wire.UnmarshalSigned(raw)
-	if err != nil {
-		return
-	}
-	if a, err := wire.UnmarshalAnnouncement(s.Payload); err == nil {
-		e.parts[i].raw, e.parts[i].ann, e.parts[i].hash = raw, a, sha256.Sum256(s.Payload)
-	}
-}
-
-func (m *Machine) restoreSession(records map[string][]byte, e *epoch) {
-	f := record.Unpack(records[record.Session(e.id)], 6+len(e.parts))
-	if f == nil || len(f[0]) != 32 || len(f[1]) != 32 || len(f[5]) != 3 { // defence: sessions-survive
-		return
-	}
-	s := &session{
-		transcript: wire.Transcript(f[0]), confirm: share.SecretOf([32]byte(f[1])), completed: record.ReadStamp(f[2]), superseded: record.ReadStamp(f[3]),
-		confirmation: f[4], restored: true, noSend: f[5][0] == 1, erased: f[5][1] == 1, confirmed: map[wire.Role]bool{m.cfg.Self: true},
-	}
-	for i := range e.parts {
-		m.restoreAnnouncement(e, i, f[6+i])
-	}
-	for _, x := range e.roster.Members {
-		if _, ok := records[record.Confirmed(e.id, x.Role)]; ok {
-			s.confirmed[x.Role] = true
-		}
-	}
-	e.session, e.early, e.split = s, nil, f[5][2] == 1
-}
-
-// restoreDeliveries offers the own share again, unchanged, to whom it has not been stored for.
-func (m *Machine) restoreDeliveries(records map[string][]byte, e *epoch) {
-	m.startDeliveries(e)
-	for role, d := range e.deliveries {
-		if db := records[record.Stored(e.id, role)]; len(db) == len(d.stored) {
-			d.stored, d.isStored = wire.DatabaseID(db), true
-			d.again.stop()
-		}
-	}
-	if e.session == nil {
-		m.emit(Broadcast{e.parts[e.contributor(m.cfg.Self)].raw, true})
-	}
-}
-
-// restoreSplit finds out from the evidence which epochs have two worlds.
-func (m *Machine) restoreSplit(e *epoch) {
-	for _, ev := range m.evidence {
-		if s, err := wire.UnmarshalSigned(ev.a); err == nil {
-			if p, err := wire.UnmarshalAnnouncement(s.Payload); err == nil && p.Epoch == e.id {
-				e.split = true
-			}
-		}
 	}
 }
 

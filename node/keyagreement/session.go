@@ -4,10 +4,19 @@ import (
 	"crypto/subtle"
 	"time"
 
-	"conclave/node/keyagreement/record"
+	"conclave/node/keyagreement/clock"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
+
+// sessions completes epochs and forgets them.
+type sessions struct {
+	requests
+	dropped map[wire.EpochID]time.Time
+	floor   map[wire.Role]uint64 // highest number of a forgotten epoch of this opener to which this instance contributed
+	beat    time.Time            // when the newest session is shown again
+	unwraps map[uint64]*unwrap   // shares that are being opened
+}
 
 // session is what the machine keeps of a completed epoch: no key that opens a frame.
 type session struct {
@@ -16,15 +25,53 @@ type session struct {
 	completed    time.Time
 	confirmation []byte // the own one, signed
 	confirmed    map[wire.Role]bool
-	repeat       timer // of the own confirmation
-	noSend       bool  // from an old disk: read only
-	restored     bool  // completed before this start: nobody waits for confirmations again
-	erased       bool  // the shares are gone
+	repeat       clock.Timer // of the own confirmation
+	noSend       bool        // from an old disk: read only
+	restored     bool        // completed before this start: nobody waits for confirmations again
+	erased       bool        // the shares are gone
 	superseded   time.Time
 }
 
+// contradiction compares a confirmation with the announcements that are here. Where they differ, one of two lied: the
+// contributor, who announced twice, or the confirming member. This member shows what it was given, the other does the
+// same, and if there are two announcements both will have the pair. Nothing else follows from a mere claim.
+func (m *sessions) contradiction(e *epoch, p wire.Confirmation) {
+	differs := false
+	for i := range e.parts {
+		role := e.opening.Contributors[i].Role
+		if e.parts[i].raw == nil || e.parts[i].hash == p.Announcements[i] {
+			continue
+		}
+		differs = true
+		if m.Allow("shown/"+string(role)+string(e.id[:]), evidenceAgain) { // defence: contradiction-shown
+			m.emit(Broadcast{e.parts[i].raw, false})
+		}
+	}
+	if (differs || e.session != nil) && m.Allow("contradiction/"+string(p.Role)+string(e.id[:]), evidenceAgain) {
+		m.note("a confirmation contradicts what is here", p.Role)
+	}
+}
+
+// earlyContradictions looks again at confirmations that came before an announcement.
+func (m *sessions) earlyContradictions(e *epoch) {
+	for _, role := range sortedRoles(e.early) {
+		m.contradiction(e, e.early[role])
+	}
+}
+
+// stepTell shows the newest opening to a member that is behind, unless somebody else does first.
+func (m *sessions) stepTell() {
+	if m.tell.At.IsZero() || !m.Reached(m.tell.At) {
+		return
+	}
+	m.tell.Stop()
+	if best := m.best(true); best != nil && m.Allow("tell", tellAgain) { // defence: behind-told
+		m.emit(Broadcast{best.raw, false})
+	}
+}
+
 // complete derives the key once every contributor has announced and its share is here.
-func (m *Machine) complete(e *epoch) {
+func (m *sessions) complete(e *epoch) {
 	if e.session != nil {
 		return
 	}
@@ -40,9 +87,9 @@ func (m *Machine) complete(e *epoch) {
 	}
 	t, kabc, prk := derive(e.payload, members, e.parts)
 	e.session = &session{
-		transcript: t, confirm: share.ConfirmKey(prk), completed: m.now, confirmed: map[wire.Role]bool{m.cfg.Self: true},
+		transcript: t, confirm: share.ConfirmKey(prk), completed: m.Now, confirmed: map[wire.Role]bool{m.cfg.Self: true},
 	}
-	e.answerAt, e.lack = time.Time{}, timer{}
+	e.answerAt, e.lack = time.Time{}, clock.Timer{}
 	m.emit(Completed{Session{
 		Number: e.opening.Number, ID: e.id, RosterVersion: e.opening.RosterVersion, Transcript: t, Contributors: roles,
 		Members: e.roster.Members, PRK: prk, Key: kabc, Fingerprint: share.Fingerprint(prk),
@@ -71,22 +118,22 @@ func derive(opening []byte, members []Member, parts []part) (t wire.Transcript, 
 }
 
 // completed closes the requests that an epoch answers, and forgives. Who wants more asks again.
-func (m *Machine) completed(e *epoch) {
+func (m *sessions) completed(e *epoch) {
 	if e.roster != m.roster {
 		return
 	}
 	delete(m.failed, e.opening.Opener)
 	for _, c := range e.opening.Contributors {
 		delete(m.strikes, c.Role)
-		if r, ok := m.requests[c.Role]; ok && r.instance == c.Instance {
-			delete(m.requests, c.Role)
+		if r, ok := m.newest[c.Role]; ok && r.instance == c.Instance {
+			delete(m.newest, c.Role)
 		}
 	}
-	m.ask.reset(m.answered.Add(answerAgain))
+	m.ask.Reset(m.answered.Add(answerAgain))
 }
 
 // confirm signs that this member holds the key, and says so.
-func (m *Machine) confirm(e *epoch) {
+func (m *sessions) confirm(e *epoch) {
 	c := wire.Confirmation{
 		Group: m.cfg.Group, Epoch: e.id, Role: m.cfg.Self, Transcript: e.session.transcript,
 		MAC: share.ConfirmMAC(e.session.confirm, e.session.transcript, m.cfg.Self),
@@ -96,21 +143,21 @@ func (m *Machine) confirm(e *epoch) {
 	}
 	e.session.confirmation = m.sign(wire.SignedConfirmation, c.Marshal())
 	m.emit(Broadcast{e.session.confirmation, true})
-	e.session.repeat = timer{at: m.now.Add(confirmAgain), n: 1}
+	e.session.repeat = clock.Timer{At: m.Now.Add(confirmAgain), N: 1}
 }
 
 // stepConfirm repeats the own confirmation a few times while others have not shown theirs: they may lack this one.
-func (m *Machine) stepConfirm() {
+func (m *sessions) stepConfirm() {
 	for _, e := range m.sorted() {
 		s := e.session
-		if s == nil || !m.connected() || s.repeat.at.IsZero() {
+		if s == nil || !m.connected() || s.repeat.At.IsZero() {
 			continue
 		}
-		if s.repeat.n > confirmTimes || s.repeat.n > 0 && m.allConfirmed(e) {
-			s.repeat.stop()
+		if s.repeat.N > confirmTimes || s.repeat.N > 0 && m.allConfirmed(e) {
+			s.repeat.Stop()
 			continue
 		}
-		if m.due(&s.repeat, confirmAgain, confirmMax) {
+		if m.Due(&s.repeat, confirmAgain, confirmMax) {
 			m.emit(Broadcast{s.confirmation, false})
 		}
 	}
@@ -118,31 +165,31 @@ func (m *Machine) stepConfirm() {
 
 // stepHeartbeat shows the newest session here, seldom and for ever: whoever knows of a newer one, or that this one is
 // split, then says so.
-func (m *Machine) stepHeartbeat() {
+func (m *sessions) stepHeartbeat() {
 	if !m.connected() {
 		return
 	}
 	if m.beat.IsZero() {
-		m.beat = m.now.Add(m.heartbeat())
+		m.beat = m.Now.Add(m.heartbeat())
 	}
-	if !m.reached(m.beat) {
+	if !m.Reached(m.beat) {
 		return
 	}
-	m.beat = m.now.Add(m.heartbeat())
-	m.wakeAt(m.beat)
+	m.beat = m.Now.Add(m.heartbeat())
+	m.WakeAt(m.beat)
 	if best := m.best(true); best != nil { // defence: heartbeat
 		m.emit(Broadcast{best.session.confirmation, false})
 	}
 }
 
 // heartbeat is how often a member shows which session is its newest: together they do it at most once in 2 s.
-func (m *Machine) heartbeat() time.Duration {
+func (m *sessions) heartbeat() time.Duration {
 	return max(heartbeatMin, time.Duration(len(m.roster.Members))*heartbeatEach)
 }
 
 // onConfirmation takes another member's word that it holds a key.
-func (m *Machine) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) bool {
-	e := m.epochs[p.Epoch]
+func (m *sessions) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) bool {
+	e := m.byID[p.Epoch]
 	if e == nil {
 		if _, gone := m.dropped[p.Epoch]; gone {
 			return true
@@ -173,7 +220,7 @@ func (m *Machine) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) 
 }
 
 // takeConfirmation compares a confirmation with the session that is here, and tells whether it is news.
-func (m *Machine) takeConfirmation(e *epoch, p wire.Confirmation) (news bool) {
+func (m *sessions) takeConfirmation(e *epoch, p wire.Confirmation) (news bool) {
 	s := e.session
 	if p.Transcript != s.transcript {
 		m.contradiction(e, p)
@@ -205,39 +252,4 @@ func (e *epoch) contributorsConfirmed() bool {
 		}
 	}
 	return true
-}
-
-// allConfirmed tells whether every member of the epoch's roster that is still a member has confirmed.
-func (m *Machine) allConfirmed(e *epoch) bool {
-	for _, x := range e.roster.Members {
-		if m.roster.Holds(x) && !e.confirmed(x.Role) {
-			return false
-		}
-	}
-	return true
-}
-
-// eraseShares forgets the shares of a session that everybody has: with them gone, a state stolen later opens nothing
-// that the frames' own ratchet has closed.
-func (m *Machine) eraseShares(e *epoch) {
-	if e.session == nil || e.session.erased || !m.allConfirmed(e) { // defence: shares-erased
-		return
-	}
-	m.dropShares(e)
-}
-
-// dropShares erases an epoch's shares here and among the records.
-func (m *Machine) dropShares(e *epoch) {
-	for i := range e.parts {
-		e.parts[i].share, e.parts[i].have = Share{}, false
-		m.erase(record.Part(e.id, e.opening.Contributors[i].Role))
-	}
-	for _, role := range sortedRoles(e.deliveries) {
-		m.erase(record.Stored(e.id, role))
-	}
-	clear(e.deliveries)
-	if e.session != nil {
-		e.session.erased = true
-		m.saveSession(e)
-	}
 }

@@ -1,13 +1,18 @@
 package keyagreement
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
+
+// shares draws, announces, offers and takes shares.
+type shares struct {
+	sessions
+	token uint64 // of the last unwrap
+}
 
 // unwrap is an envelope whose ciphertext a worker is opening.
 type unwrap struct {
@@ -19,8 +24,8 @@ type unwrap struct {
 }
 
 // onAnnouncement takes a contributor's commitment.
-func (m *Machine) onAnnouncement(s wire.Signed, p wire.Announcement, w waiting) bool {
-	e := m.epochs[p.Epoch]
+func (m *shares) onAnnouncement(s wire.Signed, p wire.Announcement, w waiting) bool {
+	e := m.byID[p.Epoch]
 	if e == nil {
 		if _, gone := m.dropped[p.Epoch]; gone || !m.signerKnown(s.Signer) && p.RosterVersion <= m.roster.Version {
 			return true
@@ -36,7 +41,7 @@ func (m *Machine) onAnnouncement(s wire.Signed, p wire.Announcement, w waiting) 
 }
 
 // announce records an announcement of an epoch; false says that it is not the one that counts here.
-func (m *Machine) announce(e *epoch, s wire.Signed, p wire.Announcement) bool {
+func (m *shares) announce(e *epoch, s wire.Signed, p wire.Announcement) bool {
 	i := e.contributor(p.Role)
 	if i < 0 || p.Epoch != e.id || p.RosterVersion != e.opening.RosterVersion || !e.roster.Key(p.Role, s.Signer) {
 		return false
@@ -55,101 +60,20 @@ func (m *Machine) announce(e *epoch, s wire.Signed, p wire.Announcement) bool {
 		return false
 	}
 	*known = part{raw: s.Marshal(), ann: p, hash: hash}
-	e.progress = m.now
+	e.progress = m.Now
 	m.earlyContradictions(e)
 	return true
 }
 
-// onEnvelope takes a share on its way; false means that it is settled only when its ciphertext has been opened.
-func (m *Machine) onEnvelope(s wire.Signed, p wire.Envelope, w waiting) bool {
-	if p.To != m.cfg.Self {
-		return true
-	}
-	e, done := m.envelopeEpoch(p, w)
-	if e == nil {
-		return done
-	}
-	i := m.envelopeAnnouncement(e, p)
-	if i < 0 || !m.member(e, s.Signer) {
-		return true
-	}
-	if e.parts[i].have || e.session != nil {
-		return true
-	}
-	for _, u := range m.unwraps {
-		if u.epoch == e.id && u.of == i && u.from == s.Signer {
-			if u.bad {
-				return true
-			}
-			if w.ref != 0 {
-				u.refs = append(u.refs, w.ref)
-			}
-			return false
-		}
-	}
-	m.token++
-	m.unwraps[m.token] = &unwrap{epoch: e.id, of: i, from: s.Signer, refs: []uint64{w.ref}}
-	label := share.Label(m.cfg.Group, e.roster.Hash, e.id, e.opening.Contributors[i].Role, m.cfg.Self)
-	m.emit(Unwrap{m.token, bytes.Clone(p.Ciphertext), label})
-	return false
-}
-
-// envelopeEpoch finds the epoch of an envelope, by the opening in it if need be.
-func (m *Machine) envelopeEpoch(p wire.Envelope, w waiting) (*epoch, bool) {
-	s, err := wire.UnmarshalSigned(p.Opening)
-	if err != nil || s.Type != wire.SignedOpening {
-		return nil, true
-	}
-	if e := m.epochs[sha256.Sum256(s.Payload)]; e != nil {
-		return e, true
-	}
-	opening, err := wire.UnmarshalOpening(s.Payload)
-	if err != nil || opening.Group != m.cfg.Group {
-		return nil, true
-	}
-	if s, ok := m.open(p.Opening); ok {
-		return m.onOpening(s, opening, w) // if the roster is not here yet, the whole envelope waits
-	}
-	return nil, true
-}
-
-// envelopeAnnouncement returns the contributor whose share an envelope holds, or -1.
-func (m *Machine) envelopeAnnouncement(e *epoch, p wire.Envelope) int {
-	for i := range e.parts {
-		if e.parts[i].raw != nil && bytes.Equal(e.parts[i].raw, p.Announcement) {
-			return i // verified before
-		}
-	}
-	s, ok := m.open(p.Announcement)
-	if !ok || s.Type != wire.SignedAnnouncement {
-		return -1
-	}
-	a, err := wire.UnmarshalAnnouncement(s.Payload)
-	if err != nil || a.Group != m.cfg.Group || !m.announce(e, s, a) {
-		return -1
-	}
-	return e.contributor(a.Role)
-}
-
-// member tells whether a key is that of a member of the epoch's roster.
-func (m *Machine) member(e *epoch, key [32]byte) bool {
-	for i := range e.roster.Members {
-		if e.roster.Members[i].Identity == key {
-			return true
-		}
-	}
-	return false
-}
-
 // onUnwrapped takes what a worker found in an envelope.
-func (m *Machine) onUnwrapped(in Unwrapped) {
+func (m *shares) onUnwrapped(in Unwrapped) {
 	u := m.unwraps[in.Token]
 	if u == nil || u.bad {
 		return
 	}
 	refs := u.refs
 	u.refs = nil
-	e := m.epochs[u.epoch]
+	e := m.byID[u.epoch]
 	if e == nil || e.session != nil || e.parts[u.of].have {
 		delete(m.unwraps, in.Token)
 		m.settle(refs...)
@@ -165,20 +89,10 @@ func (m *Machine) onUnwrapped(in Unwrapped) {
 	}
 	delete(m.unwraps, in.Token)
 	p.share, p.have = in.Plaintext, true
-	e.progress = m.now
+	e.progress = m.Now
 	delete(m.strikes, p.ann.Role)
 	m.saveEpoch(e)
 	m.savePart(e, u.of)
 	m.settle(refs...)
 	m.complete(e)
-}
-
-// roleOf names the member of an epoch's roster that has a key.
-func (m *Machine) roleOf(e *epoch, key [32]byte) wire.Role {
-	for i := range e.roster.Members {
-		if e.roster.Members[i].Identity == key {
-			return e.roster.Members[i].Role
-		}
-	}
-	return ""
 }

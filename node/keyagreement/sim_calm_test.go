@@ -114,7 +114,7 @@ func calmSpread(seed uint64) *world {
 	w.run(5*time.Second, nil)
 	n, other := w.nodes[0], w.nodes[1]
 	s := n.session()
-	e := n.m.epochs[s.ID]
+	e := n.m.byID[s.ID]
 	if e == nil {
 		w.expect(false, "three did not agree")
 		return w

@@ -98,7 +98,7 @@ func (n *node) cheatConfirmation(s wire.Signed) {
 	}
 	if w.chance(0.5) {
 		other := w.nodes[w.rng.IntN(len(w.nodes))]
-		e := n.m.epochs[p.Epoch]
+		e := n.m.byID[p.Epoch]
 		if other == n || e == nil || e.session == nil {
 			return
 		}
@@ -145,7 +145,7 @@ func (n *node) storm() {
 	switch pick := w.rng.IntN(10); {
 	case n.cheat == mute || pick < 2:
 		w.fault("request storm")
-		n.m.now = n.clock()
+		n.m.Now = n.clock()
 		n.m.sendRequest(true)
 		for _, o := range n.m.take() {
 			if b, ok := o.(Broadcast); ok {

@@ -40,11 +40,11 @@ func (o *oracle) firstKey(n *node) {
 		return
 	}
 	for _, e := range m.order {
-		if e.created != m.now || e.stale || !e.answerAt.After(m.now) {
+		if e.created != m.Now || e.stale || !e.answerAt.After(m.Now) {
 			continue
 		}
 		by := e.opening.Opener
-		if !m.answeredBy[by].Add(n.w.limits.PerOpener).After(m.now) && !m.strikes[by].until.After(m.now) {
+		if !m.answeredBy[by].Add(n.w.limits.PerOpener).After(m.Now) && !m.strikes[by].until.After(m.Now) {
 			n.w.failf("%s has no key and lets an opening of %s wait", n.role, by)
 		}
 	}
@@ -136,7 +136,7 @@ func (m judgement) eligible(e *epoch) bool {
 	if e.session == nil || m.self < 0 || m.roster.Removes(e.roster) || m.tainted(e) || e.session.noSend {
 		return false
 	}
-	return e.session.transcript == m.using || e.opening.Number <= uint64(max(m.now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0))
+	return e.session.transcript == m.using || e.opening.Number <= uint64(max(m.Now.Add(m.cfg.Limits.Ahead).UnixMilli(), 0))
 }
 
 // best returns the session that is to be used; with all set also one that is not ready.
@@ -144,7 +144,7 @@ func (m judgement) best(all bool) *epoch {
 	var best *epoch
 	for _, e := range m.order {
 		ready := func() bool {
-			return e.session.restored || e.contributorsConfirmed() || !m.now.Before(e.session.completed.Add(m.cfg.Limits.UseAfter))
+			return e.session.restored || e.contributorsConfirmed() || !m.Now.Before(e.session.completed.Add(m.cfg.Limits.UseAfter))
 		}
 		if m.eligible(e) && (all || ready()) && (best == nil || m.before(e, best)) {
 			best = e
@@ -160,7 +160,7 @@ func (m judgement) before(a, b *epoch) bool {
 
 // wants tells whether a member needs a new epoch.
 func (m judgement) wants() bool {
-	if _, cheat := m.evidence[m.cfg.Self]; cheat || m.now.After(m.roster.Expires) {
+	if _, cheat := m.evidence[m.cfg.Self]; cheat || m.Now.After(m.roster.Expires) {
 		return false
 	}
 	best := m.best(true)
@@ -175,9 +175,9 @@ func (m judgement) wants() bool {
 				newest = e.session.completed
 			}
 			rekey = rekey && (e.opening.Number <= m.rekeyNumber || e.contributor(m.cfg.Self) < 0)
-		case e.session == nil && !m.tainted(e) && e.roster == m.roster && e.lack.n > 1 && len(e.early) > 0 && m.before(e, best):
+		case e.session == nil && !m.tainted(e) && e.roster == m.roster && e.lack.N > 1 && len(e.early) > 0 && m.before(e, best):
 			return true // others have a newer key
 		}
 	}
-	return rekey || !m.now.Before(newest.Add(m.cfg.Limits.MaxAge))
+	return rekey || !m.Now.Before(newest.Add(m.cfg.Limits.MaxAge))
 }

@@ -73,14 +73,14 @@ func (o *oracle) before(n *node) view {
 	if n.cheat != honest {
 		return view{}
 	}
-	saved := n.m.now
-	n.m.now = n.clock()
+	saved := n.m.Now
+	n.m.Now = n.clock()
 	v := view{}
-	for _, r := range n.m.requests {
+	for _, r := range n.m.newest {
 		v.want = v.want || r.want
 	}
 	v.hadKey = judge(n.m).best(true) != nil
-	n.m.now = saved
+	n.m.Now = saved
 	return v
 }
 
@@ -156,7 +156,7 @@ func (o *oracle) announcement(n *node, v view, p wire.Announcement, out []Output
 	}
 	o.drawn[d] = p
 	o.contribs[p.Epoch]++
-	e := n.m.epochs[p.Epoch]
+	e := n.m.byID[p.Epoch]
 	if e == nil {
 		return
 	}
@@ -222,7 +222,7 @@ func (o *oracle) completed(n *node, s Session) {
 	if len(s.Contributors) < min(2, len(s.Members)) && n.cheat == honest {
 		n.w.failf("%s alone chose the key of %v", s.Contributors[0], s.Transcript)
 	}
-	if e := n.m.epochs[s.ID]; e != nil {
+	if e := n.m.byID[s.ID]; e != nil {
 		o.by[s.ID] = e.opening.Opener
 	}
 	if o.readers[s.Transcript] == nil {
@@ -271,7 +271,7 @@ func (o *oracle) erased(n *node) {
 	if n.m == nil || n.cheat != honest || n.m.self < 0 {
 		return
 	}
-	for _, e := range n.m.epochs {
+	for _, e := range n.m.byID {
 		if e.session == nil {
 			continue
 		}

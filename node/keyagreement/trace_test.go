@@ -66,7 +66,7 @@ func (w *world) dump() {
 		}
 		for _, e := range n.m.order {
 			fmt.Printf("   %v #%d by %s S=%d own=%v stale=%v failed=%v split=%v created=%v lack=%d", e.id.String()[:6],
-				e.opening.Number, e.opening.Opener, len(e.parts), e.own, e.stale, e.failed, e.split, e.created.Sub(simEpochStart), e.lack.n)
+				e.opening.Number, e.opening.Opener, len(e.parts), e.own, e.stale, e.failed, e.split, e.created.Sub(simEpochStart), e.lack.N)
 			for i := range e.parts {
 				fmt.Print(" ", e.opening.Contributors[i].Role, e.parts[i].raw != nil, e.parts[i].have)
 			}
@@ -76,6 +76,6 @@ func (w *world) dump() {
 			}
 			fmt.Println()
 		}
-		fmt.Println("   wants", n.m.wants(), "requests", len(n.m.requests), "strikes", n.m.strikes, "evidence", len(n.m.evidence))
+		fmt.Println("   wants", n.m.wants(), "requests", len(n.m.newest), "strikes", n.m.strikes, "evidence", len(n.m.evidence))
 	}
 }

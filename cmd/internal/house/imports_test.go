@@ -160,8 +160,8 @@ func TestImportArrowsBite(t *testing.T) {
 // clockless are the packages that are told the time and never ask for it; stepped are those that start no goroutine
 // either.
 var (
-	clockless = []string{"pki", "overlay/backoff", "overlay/wire", "node/keyagreement", "node/frame", "node/verify", "node/deadline"}
-	stepped   = []string{"overlay/backoff", "overlay/wire", "node/keyagreement", "node/frame", "node/verify"}
+	clockless = []string{"pki", "overlay/backoff", "overlay/wire", "node/keyagreement", "node/delivery", "node/frame", "node/verify", "node/deadline"}
+	stepped   = []string{"overlay/backoff", "overlay/wire", "node/keyagreement", "node/delivery", "node/frame", "node/verify"}
 )
 
 // clocks are the functions of package time that read a clock or wait for one.

@@ -24,9 +24,8 @@ var large = map[string]string{
 
 // wide are the types that are wider than a room allows still. The list only gets shorter.
 var wide = map[string]string{
-	"node/keyagreement.Machine": "it is to be divided by what it decides",
-	"relaynode.Node":            "its parts hold it still",
-	"relaynode.member":          "its requests are to be served by the loop that serves relay nodes",
+	"relaynode.Node":   "its parts hold it still",
+	"relaynode.member": "its requests are to be served by the loop that serves relay nodes",
 }
 
 // production returns the Go files that people write and that are no tests, by package.
