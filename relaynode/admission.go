@@ -40,7 +40,6 @@ func (a acl) AllowConnect(from peer.ID, _ ma.Multiaddr, to peer.ID) bool {
 func (n *Node) refused(p peer.ID, what, reason string) {
 	n.count.inc(reason)
 	n.log.Debug("refused", "what", what, "reason", reason, "peer", p)
-	n.bus.publish(Refused{Time: n.cfg.Now(), Peer: p, Role: n.roleOf(p), What: what, Reason: reason})
 }
 
 // doorkeeper closes connections whose peer is not in the roster, or has no session, when their time is over. It watches
@@ -144,5 +143,4 @@ func (n *Node) closePeer(p peer.ID, reason string) {
 func (n *Node) connectionClosed(p peer.ID, reason string) {
 	n.count.inc(reason)
 	n.log.Debug("closing a connection", "peer", p, "reason", reason)
-	n.bus.publish(ConnectionClosed{Time: n.cfg.Now(), Peer: p, Reason: reason})
 }

@@ -15,7 +15,6 @@ import (
 	"conclave/relaynode/mailbox"
 
 	ma "github.com/multiformats/go-multiaddr"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config is what a Node is made of.
@@ -53,8 +52,6 @@ type Config struct {
 	Now func() time.Time
 	// ListenUDP opens the sockets under QUIC; nil means the system's. Anything else is for simulated networks.
 	ListenUDP func(network string, at *net.UDPAddr) (net.PacketConn, error)
-	// Registerer gets the host's metrics. Nil registers none.
-	Registerer prometheus.Registerer
 	// Inspect is how many of the latest batches and mails Held returns. Zero keeps none for it; a window asks for some.
 	Inspect int
 	// Limits bound what peers can cost. Zero fields take their defaults.

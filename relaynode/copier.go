@@ -234,7 +234,6 @@ func (c *copier) keep(ctx context.Context, copies []wire.Copy) error {
 	}
 	if len(entries) > 0 {
 		n.log.Info("batches copied", "relay", c.l.name, "batches", len(entries))
-		n.bus.publish(BatchesCopied{Time: now, From: c.l.name, Count: len(entries)})
 	}
 	return nil
 }

@@ -16,7 +16,6 @@ type counters struct {
 const (
 	dropAppendQueue   = "append-queue-full"        // a topic batch that the appender could not take; its sender stores it again
 	dropAppendFailed  = "append-failed"            // a topic batch that the backlog could not write
-	dropEvent         = "event-queue-full"         // an event that a subscriber was too slow for
 	dropTopicMalform  = "topic-malformed"          // a topic batch without the shape of one
 	dropTopicForged   = "topic-forged"             // a topic batch whose signature is wrong
 	dropTopicStranger = "topic-stranger"           // a topic batch signed by somebody who is not in the roster

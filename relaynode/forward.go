@@ -145,7 +145,6 @@ func (f *forwarder) forward(ctx context.Context, to peer.ID) error {
 			return nil // the link is slow or gone: the wait ends it, or the link's end
 		}
 		f.n.log.Debug("mail forwarded", "to", f.n.roleOf(to), "relay", link.name, "count", len(page))
-		f.n.bus.publish(MailForwarded{Time: f.n.cfg.Now(), To: f.n.roleOf(to), Relay: link.name, Count: len(page)})
 	}
 	return nil
 }
@@ -258,7 +257,6 @@ func (m *member) handForeign(l *peerLink, mails []wire.Mail) bool {
 		return false
 	}
 	m.n.log.Debug("mail of another relay node handed on", "to", m.role, "relay", l.name, "count", len(mails))
-	m.n.bus.publish(MailDelivered{Time: m.n.cfg.Now(), To: m.role, Count: len(mails)})
 	return true
 }
 

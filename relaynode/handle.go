@@ -47,7 +47,6 @@ func (m *member) answer(ctx context.Context, msg wire.Message, v verdict) error 
 	what := requestName(msg)
 	m.n.count.inc(what + "-refused: " + v.code.String())
 	m.n.log.Warn("request refused", "role", m.role, "what", what, "code", v.code, "text", v.text, "err", v.reason)
-	m.n.bus.publish(Refused{Time: m.n.cfg.Now(), Peer: m.peer, Role: m.role, What: what, Reason: v.code.String()})
 	return m.send(ctx, &wire.Refusal{Seq: seqOf(msg), Code: v.code, Text: v.text})
 }
 

@@ -55,11 +55,9 @@ func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
 		switch {
 		case v == wire.VerdictStored:
 			n.sawMail(m.peer, items[i])
-			n.bus.publish(MailStored{Time: n.cfg.Now(), From: m.role, To: n.roleOf(to), Kind: items[i].Kind, Bytes: len(items[i].Payload)})
 		case !v.Accepted():
 			n.count.inc("deposit-refused: " + v.String())
 			n.log.Info("deposit refused", "from", m.role, "to", n.roleOf(to), "verdict", v)
-			n.bus.publish(Refused{Time: n.cfg.Now(), Peer: m.peer, Role: m.role, What: "deposit", Reason: v.String()})
 			continue
 		}
 		if woken[to] {

@@ -175,7 +175,6 @@ func (m *member) send(ctx context.Context, msg wire.Message) error {
 // online tells everybody who wants to know that a session began.
 func (n *Node) online(m *member) {
 	n.log.Info("member online", "role", m.role, "peer", m.peer)
-	n.bus.publish(MemberOnline{Time: m.since, Role: m.role, Peer: m.peer})
 	n.presence.ring()
 }
 
@@ -190,7 +189,6 @@ func (n *Node) offline(m *member, cause error) {
 		reason = cause.Error()
 	}
 	n.log.Info("member offline", "role", m.role, "peer", m.peer, "reason", reason)
-	n.bus.publish(MemberOffline{Time: n.cfg.Now(), Role: m.role, Peer: m.peer, Reason: reason})
 	n.presence.ring()
 	n.forwarder.wake(m.peer) // it may be at another relay node
 	n.door.watchPeer(m.peer)

@@ -48,7 +48,6 @@ type Node struct {
 	rates     *ratebook
 	door      *doorkeeper
 	count     *counters
-	bus       *bus
 	sight     *sight // nil: nothing is kept for Held
 	circuits  *circuits
 	forgotten *peerSet            // members that left the roster and whose mail has to go
@@ -80,7 +79,6 @@ func New(cfg Config) (*Node, error) {
 		count: newCounters(), forgotten: newPeerSet(), appends: make(chan *backlog.Entry, cfg.Limits.AppendQueue),
 		headsBell: newBell(), presence: newBell(), sweep: newBell(),
 	}
-	n.bus = newBus(n.count)
 	n.sight, n.circuits, n.started = newSight(cfg.Inspect), newCircuits(), cfg.Now()
 	n.door, n.peering, n.forwarder = newDoorkeeper(n), newPeering(n), newForwarder(n)
 	n.ctx, n.stop = context.WithCancel(context.Background())
@@ -148,7 +146,7 @@ func (n *Node) size() int {
 func (n *Node) openHost() error {
 	h, err := overlay.NewHost(overlay.HostConfig{
 		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Peers: n.size(),
-		Relay: &overlay.RelayConfig{ACL: acl{n}, Tracer: n.circuits}, Registerer: n.cfg.Registerer, Log: n.log,
+		Relay: &overlay.RelayConfig{ACL: acl{n}, Tracer: n.circuits}, Log: n.log,
 		ListenUDP: n.cfg.ListenUDP,
 	})
 	if err != nil {
@@ -252,10 +250,5 @@ func (n *Node) close() error {
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
 	}
-	n.bus.close()
 	return errors.Join(errs...)
 }
-
-// Subscribe returns a channel of events and a function that ends the subscription. The channel holds 256 events; what
-// finds it full is dropped and counted. It is closed when the subscription or the relay node ends.
-func (n *Node) Subscribe() (<-chan Event, func()) { return n.bus.subscribe() }

@@ -3,7 +3,6 @@ package relaynode
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -73,7 +72,6 @@ func (l *peerLink) serve(ctx context.Context) error {
 		l.end(errRevoked)
 	}
 	n.log.Info("relay node linked", "relay", l.name, "peer", l.peer)
-	n.bus.publish(RelayLinked{Time: l.since, Name: l.name, Peer: l.peer})
 	l.news.set(newsPresence | newsRoster | newsHeads)
 	var beside sync.WaitGroup
 	beside.Go(func() { l.copier.run(ctx) })
@@ -94,7 +92,6 @@ func (l *peerLink) over(cause error) {
 		return
 	}
 	n.log.Info("relay node gone", "relay", l.name, "peer", l.peer, "reason", cause)
-	n.bus.publish(RelayGone{Time: n.cfg.Now(), Name: l.name, Peer: l.peer, Reason: fmt.Sprint(cause)})
 	n.presence.ring()
 	n.forwarder.wake(l.members()...)
 	n.door.watchPeer(l.peer)

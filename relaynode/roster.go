@@ -33,7 +33,6 @@ func (n *Node) takeRoster(envelope []byte, from string) error {
 	case errors.Is(err, pki.ErrRosterConflict):
 		n.count.inc(rosterConflict)
 		n.log.Error("two different rosters have one version; the second is refused", "version", next.Version, "from", from, "have", n.roster.Load().Hash, "refused", next.Hash)
-		n.bus.publish(RosterConflict{Time: n.cfg.Now(), Version: next.Version, From: from})
 		return err
 	case err != nil:
 		n.count.inc(rosterRefused)
@@ -47,20 +46,19 @@ func (n *Node) takeRoster(envelope []byte, from string) error {
 
 // rosterChanged acts on a roster that has just been taken.
 func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
-	event := RosterTaken{Time: n.cfg.Now(), Version: next.Version, PreviousVersion: before.Version, Members: len(next.Members), From: from}
+	var added, removed []wire.Role
 	for _, m := range before.Members {
 		if !next.Admits(m.Peer) {
-			event.Removed = append(event.Removed, m.Role)
+			removed = append(removed, m.Role)
 			n.forgotten.add(m.Peer)
 		}
 	}
 	for _, m := range next.Members {
 		if !before.Admits(m.Peer) {
-			event.Added = append(event.Added, m.Role)
+			added = append(added, m.Role)
 		}
 	}
-	n.log.Info("roster taken", "version", next.Version, "from", from, "members", len(next.Members), "added", event.Added, "removed", event.Removed)
-	n.bus.publish(event)
+	n.log.Info("roster taken", "version", next.Version, "from", from, "members", len(next.Members), "added", added, "removed", removed)
 	n.warnExpiry(next)
 	// Revoking in the ACL leaves circuits up that are open: only closing the connection ends them.
 	for _, p := range n.host.Network().Peers() {

@@ -76,9 +76,6 @@ func (m *member) store(ctx context.Context, msg *wire.Store) verdict {
 		return verdict{code: wire.RefusedFailed, text: "the backlog failed", reason: err}
 	}
 	n.publish(ctx, entries)
-	if len(entries) > 0 {
-		n.bus.publish(BatchesStored{Time: n.cfg.Now(), From: m.role, Count: len(entries), Bytes: size})
-	}
 	return verdict{reply: reply}
 }
 

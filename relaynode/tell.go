@@ -209,7 +209,6 @@ func (m *member) handOn(ctx context.Context, at *told) error {
 		}
 		at.mail = page[len(page)-1].Seq
 		m.n.log.Debug("mail handed on", "to", m.role, "count", len(mails))
-		m.n.bus.publish(MailDelivered{Time: m.n.cfg.Now(), To: m.role, Count: len(mails)})
 	}
 	return nil
 }

@@ -96,15 +96,12 @@ func (n *Node) appendGroup(ctx context.Context, group []backlog.Entry) {
 		return
 	}
 	ids := make(map[peer.ID][]wire.BatchID)
-	size := make(map[peer.ID]int)
 	for _, e := range group {
 		ids[e.Signer] = append(ids[e.Signer], e.ID)
-		size[e.Signer] += len(e.Data)
 	}
 	for p, own := range ids {
 		if m := n.table.get(p); m != nil {
 			n.count.add(dropStoredNotice, m.news.add(own))
 		}
-		n.bus.publish(BatchesStored{Time: n.cfg.Now(), From: n.roleOf(p), Count: len(own), Bytes: size[p]})
 	}
 }
