@@ -64,14 +64,10 @@ type Config struct {
 // defences are what the attack tests switch off one by one, to show that each attack works without its defence. The zero
 // value is everything switched on.
 type defences struct {
-	noAdmissionTimer bool // connections of strangers and of the silent stay open
-	noCircuitACL     bool // anybody reserves and connects
 	noTopicAdmission bool // the topic takes anybody for a member
 	noTopicCheck     bool // a batch from the topic is neither parsed nor verified before it is handed on
 	noBatchCheck     bool // a batch is whatever somebody says is one, wherever it comes from
-	noRevocation     bool // who left the roster stays connected
 	noMailOwner      bool // an acknowledgement deletes anybody's mail
-	keepOldConns     bool // connections that a member had before stay when it comes back over another
 	noForwardCheck   bool // another relay node's word deletes mail that was never handed to it
 	fieldIsIdentity  bool // a session's peer is the one that its certificate names, not the one that was proven
 

@@ -8,6 +8,7 @@ import (
 
 	"conclave/overlay/wire"
 	"conclave/relaynode/backlog"
+	"conclave/relaynode/pace"
 )
 
 const (
@@ -26,7 +27,7 @@ var errNoAnswer = errors.New("it does not answer a fetch")
 // looked through once, from its lowest counter to its highest, and after that only where it has grown.
 type copier struct {
 	l       *peerLink
-	bell    bell
+	bell    pace.Bell
 	answers chan *wire.Copied // holds one: of the fetch under way; nil: it was refused
 
 	mu    sync.Mutex
@@ -43,7 +44,7 @@ type claim struct {
 }
 
 func newCopier(l *peerLink) *copier {
-	return &copier{l: l, bell: newBell(), answers: make(chan *wire.Copied, 1), heads: make(map[backlog.Chain]*claim)}
+	return &copier{l: l, bell: pace.NewBell(), answers: make(chan *wire.Copied, 1), heads: make(map[backlog.Chain]*claim)}
 }
 
 // told takes in heads. Those of chains that no member signed are of no use.
@@ -72,7 +73,7 @@ func (c *copier) told(heads []wire.Head) {
 			c.fresh = append(c.fresh, chain)
 		}
 	}
-	c.bell.ring()
+	c.bell.Ring()
 }
 
 // run copies until ctx ends.

@@ -25,7 +25,7 @@
 // hostile relay node can delay and drop, so nothing about safety may rest on what it says: presence, counts and order
 // are hints.
 //
-// Inside, one goroutine owns each thing: a session is its stream's handler (member.go), with another that tells news
+// Who may come in is decided by package door. Inside, one goroutine owns each thing: a session is its stream's handler (member.go), with another that tells news
 // while there is some (tell.go); the topic's batches are stored by one appender (topic.go); rosters, sessions and the
 // backlog's heads each have one table with a lock (roster.go, table.go, heads.go). Handlers return a verdict and one
 // place (handle.go, func answer) replies, logs and counts it.

@@ -8,6 +8,7 @@ import (
 
 	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
+	"conclave/relaynode/pace"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
@@ -20,8 +21,8 @@ const maxForeign = 4096
 // acknowledgement comes back. Only what members deposited here is ever forwarded, since nothing else is ever stored: so mail
 // makes one hop at most, and loops cannot be.
 type forwarder struct {
-	n    *Node // static
-	bell bell  // rung when due is not empty
+	n    *Node     // static
+	bell pace.Bell // rung when due is not empty
 
 	mu   sync.Mutex
 	due  map[peer.ID]struct{} // guarded by mu: recipients to look at
@@ -39,7 +40,7 @@ type way struct {
 }
 
 func newForwarder(n *Node) *forwarder {
-	return &forwarder{n: n, bell: newBell(), due: make(map[peer.ID]struct{}), ways: make(map[peer.ID]*way)}
+	return &forwarder{n: n, bell: pace.NewBell(), due: make(map[peer.ID]struct{}), ways: make(map[peer.ID]*way)}
 }
 
 // wake has the mail of these members looked at.
@@ -52,7 +53,7 @@ func (f *forwarder) wake(recipients ...peer.ID) {
 	for _, p := range recipients {
 		f.due[p] = struct{}{}
 	}
-	f.bell.ring()
+	f.bell.Ring()
 }
 
 // run forwards until ctx ends.
@@ -211,7 +212,7 @@ func (n *Node) forwarded(ctx context.Context, l *peerLink, mails []wire.Forwarde
 	for _, m := range mails {
 		size += len(m.Payload)
 	}
-	if !patiently(ctx, l.rates.bytes, size) {
+	if !l.rates.Bring(ctx, size) {
 		n.count.add(dropForward, len(mails))
 		return
 	}

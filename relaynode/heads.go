@@ -6,6 +6,7 @@ import (
 
 	"conclave/overlay/wire"
 	"conclave/relaynode/backlog"
+	"conclave/relaynode/pace"
 )
 
 // headReader answers what changed in the backlog since a revision. Members ask for the same change at the same time, so
@@ -64,7 +65,7 @@ func (n *Node) pushHeads(ctx context.Context) error {
 			return nil
 		case <-n.headsBell:
 		}
-		if !calm(ctx, n.headsBell, n.cfg.Limits.Heads, headsPatience*n.cfg.Limits.Heads) {
+		if !pace.Calm(ctx, n.headsBell, n.cfg.Limits.Heads, headsPatience*n.cfg.Limits.Heads) {
 			return nil
 		}
 		n.tellEverybody(newsHeads)
@@ -74,6 +75,6 @@ func (n *Node) pushHeads(ctx context.Context) error {
 // pushPresence tells the members who is online, and the other relay nodes who is online here, the first change at once and
 // further ones together.
 func (n *Node) pushPresence(ctx context.Context) error {
-	pace(ctx, n.presence, n.cfg.Limits.Presence, func() { n.tellEverybody(newsPresence) })
+	pace.Every(ctx, n.presence, n.cfg.Limits.Presence, func() { n.tellEverybody(newsPresence) })
 	return nil
 }

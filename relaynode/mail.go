@@ -17,7 +17,7 @@ func (m *member) deposit(ctx context.Context, msg *wire.Deposit) verdict {
 	for _, item := range msg.Items {
 		size += len(item.Payload)
 	}
-	if !patiently(ctx, m.rates.bytes, size) {
+	if !m.rates.Bring(ctx, size) {
 		return verdict{code: wire.RefusedLimit, text: "too many bytes deposited"}
 	}
 	roster := n.roster.Load()

@@ -9,6 +9,7 @@ import (
 
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
+	"conclave/relaynode/door"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -31,7 +32,7 @@ type member struct {
 	peer  peer.ID
 	role  wire.Role
 	since time.Time
-	rates *rates
+	rates *door.Rates
 	end   context.CancelCauseFunc // ends the session
 	news  *news
 	mail  *mailWindow
@@ -45,7 +46,7 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 	known := n.roster.Load().Version
 	conn, err := n.accept(ctx, s)
 	if err != nil {
-		n.refused(s.Conn().RemotePeer(), "handshake", handshakeFailed)
+		n.door.Refused(s.Conn().RemotePeer(), "handshake", handshakeFailed)
 		return err
 	}
 	p := conn.Peer() // proven by the secure channel; a field of a message never says who somebody is
@@ -54,7 +55,7 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	m := &member{n: n, conn: conn, under: s.Conn(), peer: p, role: conn.Remote().Role, since: n.cfg.Now(), rates: n.rates.get(p), end: end}
+	m := &member{n: n, conn: conn, under: s.Conn(), peer: p, role: conn.Remote().Role, since: n.cfg.Now(), rates: n.door.MemberRates(p), end: end}
 	m.news = newNews(m.teller(ctx, told{roster: known}))
 	m.mail = newMailWindow(n.cfg.Limits.MailPage, n.cfg.Limits.MailWindow, func(lost int) {
 		n.count.add(deliveryStalled, lost)
@@ -87,9 +88,9 @@ func (m *member) serve(ctx context.Context) {
 		_ = before.conn.Offer(&wire.Refusal{Code: wire.RefusedReplaced, Text: errReplaced.Error()}) // a courtesy
 		before.end(errReplaced)
 	}
-	if old := n.olderConns(m); len(old) > 0 {
+	if old := n.door.Older(m.under); len(old) > 0 {
 		var retiring sync.WaitGroup
-		retiring.Go(func() { n.retire(ctx, old) })
+		retiring.Go(func() { n.door.Retire(ctx, old) })
 		defer retiring.Wait()
 	}
 	// The roster may have changed between the handshake and this line; from here on rosterChanged finds the session.
@@ -104,38 +105,6 @@ func (m *member) serve(ctx context.Context) {
 	m.mail.close()
 	m.news.close()
 	n.offline(m, context.Cause(ctx))
-}
-
-// lastWords is how long a connection that was replaced is kept for what is still to be written to it. Arbitrary.
-const lastWords = 250 * time.Millisecond
-
-// olderConns returns the connections that a member had before the one of its present session. Mostly they are dead, which
-// shows nowhere: its address changed, or the network was away. As long as they are there the library opens streams over
-// them, pubsub's too, and the member stays deaf.
-func (n *Node) olderConns(m *member) (old []network.Conn) {
-	if n.cfg.defences.keepOldConns {
-		return nil
-	}
-	for _, c := range n.host.Network().ConnsToPeer(m.peer) {
-		if c.ID() != m.under.ID() && c.Stat().Opened.Before(m.under.Stat().Opened) {
-			old = append(old, c)
-		}
-	}
-	return old
-}
-
-// retire closes connections that a newer one replaces, unless the session over the newer one has ended already: which of
-// the two is the living one is then for the member to say.
-func (n *Node) retire(ctx context.Context, old []network.Conn) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(lastWords):
-	}
-	for _, c := range old {
-		n.count.inc(closeOlder)
-		_ = c.Close() // it is given up either way
-	}
 }
 
 // listen reads requests and answers each, until the stream ends.
@@ -154,7 +123,7 @@ func (m *member) listen(ctx context.Context) error {
 // respond answers one request.
 func (m *member) respond(ctx context.Context, msg wire.Message) error {
 	v := verdict{code: wire.RefusedLimit, text: "too many requests"}
-	if patiently(ctx, m.rates.requests, 1) {
+	if m.rates.Request(ctx) {
 		v = m.handle(ctx, msg)
 	}
 	return m.answer(ctx, msg, v)
@@ -172,10 +141,23 @@ func (m *member) send(ctx context.Context, msg wire.Message) error {
 	return err
 }
 
+// Heard implements door.Session.
+func (m *member) Heard() time.Time { return m.conn.Heard() }
+
+// SetQuiet implements door.Session.
+func (m *member) SetQuiet(quiet bool) (changed bool) {
+	if m.quiet.Swap(quiet) == quiet {
+		return false
+	}
+	m.n.log.Info("member heard", "role", m.role, "silent", quiet)
+	m.n.forwarder.wake(m.peer) // it may have gone to another relay node
+	return true
+}
+
 // online tells everybody who wants to know that a session began.
 func (n *Node) online(m *member) {
 	n.log.Info("member online", "role", m.role, "peer", m.peer)
-	n.presence.ring()
+	n.presence.Ring()
 }
 
 // offline tells everybody who wants to know that a session ended, unless a newer one of that member is there.
@@ -189,7 +171,7 @@ func (n *Node) offline(m *member, cause error) {
 		reason = cause.Error()
 	}
 	n.log.Info("member offline", "role", m.role, "peer", m.peer, "reason", reason)
-	n.presence.ring()
+	n.presence.Ring()
 	n.forwarder.wake(m.peer) // it may be at another relay node
-	n.door.watchPeer(m.peer)
+	n.door.WatchPeer(m.peer)
 }

@@ -14,7 +14,9 @@ import (
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/relaynode/backlog"
+	"conclave/relaynode/door"
 	"conclave/relaynode/mailbox"
+	"conclave/relaynode/pace"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -45,16 +47,14 @@ type Node struct {
 	table     *table
 	peering   *peering
 	forwarder *forwarder
-	rates     *ratebook
-	door      *doorkeeper
+	door      *door.Door
 	count     *counters
-	sight     *sight // nil: nothing is kept for Held
-	circuits  *circuits
+	sight     *sight              // nil: nothing is kept for Held
 	forgotten *peerSet            // members that left the roster and whose mail has to go
 	appends   chan *backlog.Entry // from the topic to the appender
-	headsBell bell
-	presence  bell
-	sweep     bell
+	headsBell pace.Bell
+	presence  pace.Bell
+	sweep     pace.Bell
 
 	ctx  context.Context // ends when Close begins
 	stop context.CancelFunc
@@ -75,12 +75,13 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Log, topicName: overlay.Topic(cfg.Group.ID),
-		roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile), table: newTable(), rates: newRatebook(cfg.Limits),
+		roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile), table: newTable(),
 		count: newCounters(), forgotten: newPeerSet(), appends: make(chan *backlog.Entry, cfg.Limits.AppendQueue),
-		headsBell: newBell(), presence: newBell(), sweep: newBell(),
+		headsBell: pace.NewBell(), presence: pace.NewBell(), sweep: pace.NewBell(),
 	}
-	n.sight, n.circuits, n.started = newSight(cfg.Inspect), newCircuits(), cfg.Now()
-	n.door, n.peering, n.forwarder = newDoorkeeper(n), newPeering(n), newForwarder(n)
+	n.sight, n.started = newSight(cfg.Inspect), cfg.Now()
+	n.peering, n.forwarder = newPeering(n), newForwarder(n)
+	n.door = n.newDoor()
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the relay node: %w", err), n.Close())
@@ -143,21 +144,32 @@ func (n *Node) size() int {
 	return len(r.Members) + len(r.Relays) + growth
 }
 
+func (n *Node) newDoor() *door.Door {
+	l := n.cfg.Limits
+	return door.New(door.Config{
+		Roster: n.roster.Load, Count: n.count.inc, Log: n.log,
+		HasSession: func(p peer.ID) bool { return n.table.online(p) || n.peering.get(p) != nil },
+		Limits:     door.Limits{Admission: l.Admission, Requests: l.Requests, Bytes: l.Bytes, Fetches: l.Fetches},
+	})
+}
+
+// watchQuiet takes members off the list of those who are present while nothing comes from them.
+func (n *Node) watchQuiet(ctx context.Context) error {
+	door.WatchQuiet(ctx, n.cfg.Limits.Quiet, n.table.all, n.presence.Ring)
+	return nil
+}
+
 func (n *Node) openHost() error {
 	h, err := overlay.NewHost(overlay.HostConfig{
 		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Peers: n.size(),
-		Relay: &overlay.RelayConfig{ACL: acl{n}, Tracer: n.circuits}, Log: n.log,
+		Relay: &overlay.RelayConfig{ACL: n.door.ACL(), Tracer: n.door.Tracer()}, Log: n.log,
 		ListenUDP: n.cfg.ListenUDP,
 	})
 	if err != nil {
 		return err
 	}
 	n.host = h
-	h.Network().Notify(n.door.notifiee())
-	h.Network().Notify(n.circuits.notifiee())
-	for _, c := range h.Network().Conns() {
-		n.door.watch(c) // came before we listened for it
-	}
+	n.door.Watch(h.Network())
 	return nil
 }
 
@@ -243,7 +255,7 @@ func (n *Node) close() error {
 	if n.topic != nil {
 		errs = append(errs, n.topic.Close())
 	}
-	n.door.close()
+	n.door.Close()
 	if n.host != nil {
 		errs = append(errs, n.host.Close())
 	}

@@ -12,6 +12,7 @@ import (
 	"conclave/overlay/backoff"
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
+	"conclave/relaynode/pace"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -43,14 +44,14 @@ type peering struct {
 	n         *Node
 	handshake session.Config
 	extra     map[peer.ID][]ma.Multiaddr // addresses beside the roster's
-	roster    bell                       // rung when there is another roster
+	roster    pace.Bell                  // rung when there is another roster
 
 	mu    sync.Mutex
 	links map[peer.ID]*peerLink // guarded by mu
 }
 
 func newPeering(n *Node) *peering {
-	p := &peering{n: n, extra: make(map[peer.ID][]ma.Multiaddr), roster: newBell(), links: make(map[peer.ID]*peerLink)}
+	p := &peering{n: n, extra: make(map[peer.ID][]ma.Multiaddr), roster: pace.NewBell(), links: make(map[peer.ID]*peerLink)}
 	for _, a := range append(slices.Clone(n.cfg.Peers), n.cfg.Via...) {
 		_, id := peer.SplitAddr(a)
 		p.extra[id] = append(p.extra[id], a)
@@ -74,7 +75,7 @@ func (p *peering) open() *overlay.StreamServer {
 func (p *peering) accept(ctx context.Context, s network.Stream) error {
 	conn, err := session.Accept(ctx, s, p.handshake)
 	if err != nil {
-		p.n.refused(s.Conn().RemotePeer(), "peering", peeringFailed)
+		p.n.door.Refused(s.Conn().RemotePeer(), "peering", peeringFailed)
 		return err
 	}
 	p.n.serveLink(ctx, conn, false)
@@ -94,13 +95,13 @@ func (p *peering) run(ctx context.Context) error {
 				delete(all, id)
 				continue
 			}
-			d.again.ring() // it may have another address now
+			d.again.Ring() // it may have another address now
 		}
 		for _, id := range relays {
 			if all[id] == nil {
 				one, stop := context.WithCancel(ctx)
 				defer stop()
-				d := &dialler{stop: stop, again: newBell()}
+				d := &dialler{stop: stop, again: pace.NewBell()}
 				all[id] = d
 				dialling.Go(func() { p.keep(one, id, d.again) })
 			}
@@ -116,7 +117,7 @@ func (p *peering) run(ctx context.Context) error {
 // dialler is a goroutine that keeps a session with one relay node.
 type dialler struct {
 	stop  context.CancelFunc
-	again bell // ends its rest
+	again pace.Bell // ends its rest
 }
 
 // others returns the other relay nodes of the present roster.
@@ -160,7 +161,7 @@ func through(a ma.Multiaddr) peer.ID {
 }
 
 // keep has a session with one relay node, begun by whichever side, until ctx ends.
-func (p *peering) keep(ctx context.Context, id peer.ID, again bell) {
+func (p *peering) keep(ctx context.Context, id peer.ID, again pace.Bell) {
 	if p.n.host.ID() > id { // both sides may come up at the same time: one of them begins
 		rest(ctx, peerRedialMin, nil)
 	}
@@ -197,7 +198,7 @@ func (p *peering) closeOld(id peer.ID) {
 }
 
 // rest waits for d, with jitter, or until the bell is rung.
-func rest(ctx context.Context, d time.Duration, again bell) {
+func rest(ctx context.Context, d time.Duration, again pace.Bell) {
 	t := time.NewTimer(backoff.Jitter(d, rand.N))
 	defer t.Stop()
 	select {

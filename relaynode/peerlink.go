@@ -11,6 +11,7 @@ import (
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
 	"conclave/relaynode/backlog"
+	"conclave/relaynode/door"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
@@ -29,7 +30,7 @@ type peerLink struct {
 	dialled bool      // this side began it
 	began   time.Time // by the process's own clock
 	since   time.Time
-	rates   *rates
+	rates   *door.Rates
 	end     context.CancelCauseFunc
 	news    *news
 	copier  *copier
@@ -46,7 +47,7 @@ func (n *Node) serveLink(ctx context.Context, conn *session.Conn, dialled bool) 
 	defer context.AfterFunc(n.ctx, func() { end(ErrClosed) })()
 	l := &peerLink{
 		n: n, conn: conn, peer: conn.Peer(), name: conn.Remote().Role, dialled: dialled, began: time.Now(), since: n.cfg.Now(),
-		rates: n.rates.peer(conn.Peer()), end: end, done: make(chan struct{}),
+		rates: n.door.RelayRates(conn.Peer()), end: end, done: make(chan struct{}),
 	}
 	defer close(l.done)
 	l.news = newNews(l.teller(ctx, told{roster: conn.RemoteRosterVersion()}))
@@ -92,9 +93,9 @@ func (l *peerLink) over(cause error) {
 		return
 	}
 	n.log.Info("relay node gone", "relay", l.name, "peer", l.peer, "reason", cause)
-	n.presence.ring()
+	n.presence.Ring()
 	n.forwarder.wake(l.members()...)
-	n.door.watchPeer(l.peer)
+	n.door.WatchPeer(l.peer)
 }
 
 // listen reads what the other relay node says until the stream ends.
@@ -105,7 +106,7 @@ func (l *peerLink) listen(ctx context.Context) error {
 			return err
 		}
 		v := verdict{code: wire.RefusedLimit, text: "too many requests"}
-		if patiently(ctx, l.rates.requests, 1) {
+		if l.rates.Request(ctx) {
 			v = l.handle(ctx, msg)
 		}
 		if err := l.answer(ctx, msg, v); err != nil {
@@ -179,7 +180,7 @@ func (l *peerLink) hint(online []peer.ID) {
 	if slices.Equal(before, there) {
 		return
 	}
-	l.n.presence.ring()
+	l.n.presence.Ring()
 	l.n.forwarder.wake(append(before, there...)...)
 }
 
@@ -218,7 +219,7 @@ func (l *peerLink) teller(ctx context.Context, at told) func(newsBits, []wire.Ba
 }
 
 // copies answers another relay node's fetch.
-func (n *Node) copies(ctx context.Context, msg *wire.Fetch, of *rates) verdict {
+func (n *Node) copies(ctx context.Context, msg *wire.Fetch, of *door.Rates) verdict {
 	r, v := rangeOf(ctx, msg, of)
 	if v.code != 0 {
 		return v
@@ -232,18 +233,18 @@ func (n *Node) copies(ctx context.Context, msg *wire.Fetch, of *rates) verdict {
 		size += len(c.Data)
 		reply.Copies = append(reply.Copies, wire.Copy{Batch: c.Data, Age: max(0, n.cfg.Now().Sub(c.At))})
 	}
-	if !patiently(ctx, of.fetches, size) {
+	if !of.Fetch(ctx, size) {
 		return verdict{code: wire.RefusedLimit, text: "too many bytes fetched"}
 	}
 	return verdict{reply: reply}
 }
 
 // rangeOf returns what a fetch asks for.
-func rangeOf(ctx context.Context, msg *wire.Fetch, of *rates) (backlog.Range, verdict) {
+func rangeOf(ctx context.Context, msg *wire.Fetch, of *door.Rates) (backlog.Range, verdict) {
 	if msg.From > msg.To {
 		return backlog.Range{}, verdict{code: wire.RefusedMalformed, text: "the range is empty"}
 	}
-	if !patiently(ctx, of.fetches, 1) {
+	if !of.Fetch(ctx, 1) {
 		return backlog.Range{}, verdict{code: wire.RefusedLimit, text: "too many bytes fetched"}
 	}
 	signer, err := wire.PeerIDOf(msg.Signer[:])

@@ -60,19 +60,10 @@ func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
 	}
 	n.log.Info("roster taken", "version", next.Version, "from", from, "members", len(next.Members), "added", added, "removed", removed)
 	n.warnExpiry(next)
-	// Revoking in the ACL leaves circuits up that are open: only closing the connection ends them.
-	for _, p := range n.host.Network().Peers() {
-		switch was, is := before.Admits(p), next.Admits(p); {
-		case was && !is && !n.cfg.defences.noRevocation:
-			n.closePeer(p, closeRevoked)
-		case !was && is:
-			n.closePeer(p, closeGreet)
-		}
-	}
+	n.door.RosterChanged(before, next)
 	n.tellEverybody(newsRoster)
-	n.peering.roster.ring()
-	n.rates.keep(next.Admits)
-	n.sweep.ring()
+	n.peering.roster.Ring()
+	n.sweep.Ring()
 }
 
 // warnExpiry says in the log that the roster ends soon or has ended.

@@ -56,7 +56,7 @@ func (m *member) store(ctx context.Context, msg *wire.Store) verdict {
 	for _, data := range msg.Batches {
 		size += len(data)
 	}
-	if !patiently(ctx, m.rates.bytes, size) {
+	if !m.rates.Bring(ctx, size) {
 		return verdict{code: wire.RefusedLimit, text: "too many bytes stored"}
 	}
 	reply := &wire.Stored{}
@@ -100,7 +100,7 @@ func (n *Node) append(ctx context.Context, entries []backlog.Entry, way string) 
 	}
 	if slices.Contains(added, true) {
 		n.heads.changed()
-		n.headsBell.ring()
+		n.headsBell.Ring()
 	}
 	for i, isNew := range added {
 		if isNew {
@@ -128,7 +128,7 @@ func (m *member) fetch(ctx context.Context, msg *wire.Fetch) verdict {
 	for _, b := range batches {
 		size += len(b)
 	}
-	if !patiently(ctx, m.rates.fetches, size) {
+	if !m.rates.Fetch(ctx, size) {
 		return verdict{code: wire.RefusedLimit, text: "too many bytes fetched"}
 	}
 	return verdict{reply: &wire.Fetched{Seq: msg.Seq, Batches: batches, More: more}}

@@ -70,7 +70,7 @@ func (n *Node) sweepOnce(ctx context.Context) error {
 	}
 	if batches > 0 {
 		n.heads.changed()
-		n.headsBell.ring()
+		n.headsBell.Ring()
 	}
 	return errors.Join(errs...)
 }

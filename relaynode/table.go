@@ -67,3 +67,14 @@ func (t *table) all() []*member {
 	}
 	return all
 }
+
+// heard reports whether a peer has a session and was heard lately.
+func (t *table) heard(p peer.ID) bool {
+	m := t.get(p)
+	return m != nil && !m.quiet.Load()
+}
+
+// present returns the peers that have a session and were heard lately, sorted.
+func (t *table) present() []peer.ID {
+	return slices.DeleteFunc(t.peers(), func(p peer.ID) bool { return !t.heard(p) })
+}

@@ -16,7 +16,7 @@ import (
 func (n *Node) validate(from peer.ID, data []byte) (any, bool) {
 	e, err := n.readBatch(from, data)
 	if err != nil && !n.cfg.defences.noTopicCheck {
-		n.refused(from, "publish", err.Error())
+		n.door.Refused(from, "publish", err.Error())
 		return nil, false
 	}
 	return &e, true
