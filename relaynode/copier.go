@@ -182,7 +182,7 @@ func (c *copier) fetch(ctx context.Context, r backlog.Range) (*wire.Copied, erro
 	default:
 	}
 	msg := &wire.Fetch{Seq: seq, Prefix: r.Prefix, Sender: r.Sender, Start: r.Start, From: r.From, To: r.To, Signer: wire.Signer(signer)}
-	if err := c.l.send(ctx, msg); err != nil {
+	if err := c.l.loop.Send(ctx, msg); err != nil {
 		return nil, err
 	}
 	t := time.NewTimer(copyTimeout)

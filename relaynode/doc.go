@@ -25,10 +25,10 @@
 // hostile relay node can delay and drop, so nothing about safety may rest on what it says: presence, counts and order
 // are hints.
 //
-// Who may come in is decided by package door. Inside, one goroutine owns each thing: a session is its stream's handler (member.go), with another that tells news
-// while there is some (tell.go); the topic's batches are stored by one appender (topic.go); rosters, sessions and the
-// backlog's heads each have one table with a lock (roster.go, table.go, heads.go). Handlers return a verdict and one
-// place (handle.go, func answer) replies, logs and counts it.
+// Who may come in is decided by package door. Inside, one goroutine owns each thing: a session is its stream's handler, which
+// is package serve's loop, with another that tells news while there is some (package news); the topic's batches are stored by
+// one appender (topic.go); rosters and sessions each have one table with a lock. Handlers return a verdict and one place, the
+// loop, replies and has it logged and counted.
 //
 // It may be imported by cmd/relay, by the relay node's pages and by tests. It never imports node/... or pki/authority,
 // not even through others: a relay that cannot read must not link the reader.

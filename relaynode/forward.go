@@ -9,6 +9,7 @@ import (
 	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 	"conclave/relaynode/pace"
+	"conclave/relaynode/serve"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
@@ -174,7 +175,7 @@ func (f *forwarder) choose(to peer.ID) *way {
 
 // collected deletes mail on its recipient's word, which another relay node passes on. It can only have been collected
 // there if it was handed there: about anything else the word counts for nothing.
-func (f *forwarder) collected(ctx context.Context, l *peerLink, msg *wire.Collected) verdict {
+func (f *forwarder) collected(ctx context.Context, l *peerLink, msg *wire.Collected) serve.Verdict {
 	var ids []wire.MailID
 	f.mu.Lock()
 	if f.n.cfg.defences.noForwardCheck {
@@ -196,13 +197,13 @@ func (f *forwarder) collected(ctx context.Context, l *peerLink, msg *wire.Collec
 		f.n.count.add(dropCollected, len(msg.IDs)-len(ids))
 	}
 	if len(ids) == 0 {
-		return verdict{}
+		return serve.Verdict{}
 	}
 	if _, err := f.n.mail.Acknowledge(ctx, msg.By, ids); err != nil {
-		return verdict{code: wire.RefusedFailed, text: "the mailbox failed", reason: err}
+		return serve.Verdict{Code: wire.RefusedFailed, Text: "the mailbox failed", Reason: err}
 	}
 	f.wake(msg.By)
-	return verdict{}
+	return serve.Verdict{}
 }
 
 // forwarded hands mail that lies at another relay node to members that are here. None of it is stored: who deposited it
@@ -212,7 +213,7 @@ func (n *Node) forwarded(ctx context.Context, l *peerLink, mails []wire.Forwarde
 	for _, m := range mails {
 		size += len(m.Payload)
 	}
-	if !l.rates.Bring(ctx, size) {
+	if !l.loop.Rates.Bring(ctx, size) {
 		n.count.add(dropForward, len(mails))
 		return
 	}

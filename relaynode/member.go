@@ -9,7 +9,8 @@ import (
 
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
-	"conclave/relaynode/door"
+	"conclave/relaynode/news"
+	"conclave/relaynode/serve"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -32,9 +33,9 @@ type member struct {
 	peer  peer.ID
 	role  wire.Role
 	since time.Time
-	rates *door.Rates
+	loop  *serve.Loop
 	end   context.CancelCauseFunc // ends the session
-	news  *news
+	news  *news.News
 	mail  *mailWindow
 	quiet atomic.Bool // nothing came from it for a while
 
@@ -55,11 +56,14 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	m := &member{n: n, conn: conn, under: s.Conn(), peer: p, role: conn.Remote().Role, since: n.cfg.Now(), rates: n.door.MemberRates(p), end: end}
-	m.news = newNews(m.teller(ctx, told{roster: known}))
+	m := &member{n: n, conn: conn, under: s.Conn(), peer: p, role: conn.Remote().Role, since: n.cfg.Now(), end: end}
+	m.loop = &serve.Loop{
+		Conn: conn, Rates: n.door.MemberRates(p), Handle: m.handle, Refused: m.refusedRequest, Patience: n.cfg.Limits.Send, TooSlow: m.tooSlow,
+	}
+	m.news = news.New(m.teller(ctx, told{Told: news.Told{Roster: known}}))
 	m.mail = newMailWindow(n.cfg.Limits.MailPage, n.cfg.Limits.MailWindow, func(lost int) {
 		n.count.add(deliveryStalled, lost)
-		m.news.set(newsMail)
+		m.news.Set(news.Mail)
 	})
 	// Closing the connection is what wakes a reader and a writer that wait for the peer.
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -98,47 +102,13 @@ func (m *member) serve(ctx context.Context) {
 		m.end(errRevoked)
 	}
 	n.online(m)
-	m.news.set(newsPresence | newsRoster | newsHeads | newsMail)
-	err := m.listen(ctx)
+	m.news.Set(news.Presence | news.Roster | news.Backlog | news.Mail)
+	err := m.loop.Listen(ctx)
 	m.end(err)
 	_ = m.conn.Close()
 	m.mail.close()
-	m.news.close()
+	m.news.Close()
 	n.offline(m, context.Cause(ctx))
-}
-
-// listen reads requests and answers each, until the stream ends.
-func (m *member) listen(ctx context.Context) error {
-	for {
-		msg, err := m.conn.Receive()
-		if err != nil {
-			return err
-		}
-		if err := m.respond(ctx, msg); err != nil {
-			return err
-		}
-	}
-}
-
-// respond answers one request.
-func (m *member) respond(ctx context.Context, msg wire.Message) error {
-	v := verdict{code: wire.RefusedLimit, text: "too many requests"}
-	if m.rates.Request(ctx) {
-		v = m.handle(ctx, msg)
-	}
-	return m.answer(ctx, msg, v)
-}
-
-// send writes one message, waiting for a peer that is slow, but not for ever.
-func (m *member) send(ctx context.Context, msg wire.Message) error {
-	limited, cancel := context.WithTimeout(ctx, m.n.cfg.Limits.Send)
-	defer cancel()
-	err := m.conn.Send(limited, msg)
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		m.n.count.inc(closeSlow)
-		return errTooSlow
-	}
-	return err
 }
 
 // Heard implements door.Session.

@@ -16,6 +16,7 @@ import (
 	"conclave/relaynode/backlog"
 	"conclave/relaynode/door"
 	"conclave/relaynode/mailbox"
+	"conclave/relaynode/news"
 	"conclave/relaynode/pace"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -42,7 +43,7 @@ type Node struct {
 	db        *durable.DB // nil: everything is in memory
 	mail      mailbox.Store
 	backlog   backlog.Store
-	heads     *headReader
+	source    news.Source
 	roster    *pki.Membership
 	table     *table
 	peering   *peering
@@ -52,7 +53,6 @@ type Node struct {
 	sight     *sight              // nil: nothing is kept for Held
 	forgotten *peerSet            // members that left the roster and whose mail has to go
 	appends   chan *backlog.Entry // from the topic to the appender
-	headsBell pace.Bell
 	presence  pace.Bell
 	sweep     pace.Bell
 
@@ -77,7 +77,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, log: cfg.Log, topicName: overlay.Topic(cfg.Group.ID),
 		roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile), table: newTable(),
 		count: newCounters(), forgotten: newPeerSet(), appends: make(chan *backlog.Entry, cfg.Limits.AppendQueue),
-		headsBell: pace.NewBell(), presence: pace.NewBell(), sweep: pace.NewBell(),
+		presence: pace.NewBell(), sweep: pace.NewBell(),
 	}
 	n.sight, n.started = newSight(cfg.Inspect), cfg.Now()
 	n.peering, n.forwarder = newPeering(n), newForwarder(n)
@@ -95,6 +95,7 @@ func (n *Node) open() error {
 	if err := n.openStores(); err != nil {
 		return err
 	}
+	n.source = news.Source{Roster: n.roster.Load, Heads: news.NewHeads(n.backlog)}
 	if err := n.openHost(); err != nil {
 		return err
 	}
@@ -115,7 +116,6 @@ func (n *Node) openStores() error {
 			return err
 		}
 		n.database = db.ID() // random, as a new file's would be
-		n.heads = newHeadReader(n.backlog)
 		return db.Close()
 	}
 	db, err := durable.Open(n.cfg.StatePath, []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{PageSize: mailbox.PageSize})
@@ -124,7 +124,6 @@ func (n *Node) openStores() error {
 	}
 	n.db, n.database = db, db.ID()
 	n.mail, n.backlog = mailbox.NewSQLite(db, n.mailLimits), backlog.NewSQLite(db, n.cfg.Limits.Backlog)
-	n.heads = newHeadReader(n.backlog)
 	return nil
 }
 

@@ -10,8 +10,9 @@ import (
 	"conclave/overlay"
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
-	"conclave/relaynode/backlog"
 	"conclave/relaynode/door"
+	"conclave/relaynode/news"
+	"conclave/relaynode/serve"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
@@ -30,9 +31,9 @@ type peerLink struct {
 	dialled bool      // this side began it
 	began   time.Time // by the process's own clock
 	since   time.Time
-	rates   *door.Rates
+	loop    *serve.Loop
 	end     context.CancelCauseFunc
-	news    *news
+	news    *news.News
 	copier  *copier
 	done    chan struct{} // closed when the session is over
 
@@ -47,10 +48,13 @@ func (n *Node) serveLink(ctx context.Context, conn *session.Conn, dialled bool) 
 	defer context.AfterFunc(n.ctx, func() { end(ErrClosed) })()
 	l := &peerLink{
 		n: n, conn: conn, peer: conn.Peer(), name: conn.Remote().Role, dialled: dialled, began: time.Now(), since: n.cfg.Now(),
-		rates: n.door.RelayRates(conn.Peer()), end: end, done: make(chan struct{}),
+		end: end, done: make(chan struct{}),
+	}
+	l.loop = &serve.Loop{
+		Conn: conn, Rates: n.door.RelayRates(l.peer), Handle: l.handle, Refused: l.refusedRequest, Numbered: true, Patience: n.cfg.Limits.Send,
 	}
 	defer close(l.done)
-	l.news = newNews(l.teller(ctx, told{roster: conn.RemoteRosterVersion()}))
+	l.news = news.New(l.teller(ctx, news.Told{Roster: conn.RemoteRosterVersion()}))
 	l.copier = newCopier(l)
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
@@ -73,14 +77,14 @@ func (l *peerLink) serve(ctx context.Context) error {
 		l.end(errRevoked)
 	}
 	n.log.Info("relay node linked", "relay", l.name, "peer", l.peer)
-	l.news.set(newsPresence | newsRoster | newsHeads)
+	l.news.Set(news.Presence | news.Roster | news.Backlog)
 	var beside sync.WaitGroup
 	beside.Go(func() { l.copier.run(ctx) })
 	beside.Go(func() { l.reserve(ctx) })
-	err := l.listen(ctx)
+	err := l.loop.Listen(ctx)
 	l.end(err)
 	_ = l.conn.Close()
-	l.news.close()
+	l.news.Close()
 	beside.Wait()
 	l.over(context.Cause(ctx))
 	return context.Cause(ctx)
@@ -98,32 +102,15 @@ func (l *peerLink) over(cause error) {
 	n.door.WatchPeer(l.peer)
 }
 
-// listen reads what the other relay node says until the stream ends.
-func (l *peerLink) listen(ctx context.Context) error {
-	for {
-		msg, err := l.conn.Receive()
-		if err != nil {
-			return err
-		}
-		v := verdict{code: wire.RefusedLimit, text: "too many requests"}
-		if l.rates.Request(ctx) {
-			v = l.handle(ctx, msg)
-		}
-		if err := l.answer(ctx, msg, v); err != nil {
-			return err
-		}
-	}
-}
-
 // handle does what a message asks for.
-func (l *peerLink) handle(ctx context.Context, msg wire.Message) verdict {
+func (l *peerLink) handle(ctx context.Context, msg wire.Message) serve.Verdict {
 	switch msg := msg.(type) {
 	case *wire.Presence:
 		l.hint(msg.Online)
 	case *wire.Heads:
 		l.copier.told(msg.Heads)
 	case *wire.Fetch:
-		return l.n.copies(ctx, msg, l.rates)
+		return l.n.copies(ctx, msg, l.loop.Rates)
 	case *wire.Copied:
 		l.copier.answered(msg.Seq, msg)
 	case *wire.Refusal:
@@ -135,31 +122,13 @@ func (l *peerLink) handle(ctx context.Context, msg wire.Message) verdict {
 	case *wire.RosterUpdate:
 		return l.n.offeredRoster(msg, string(l.name))
 	}
-	return verdict{}
+	return serve.Verdict{}
 }
 
-// answer is the one place that replies, logs and counts.
-func (l *peerLink) answer(ctx context.Context, msg wire.Message, v verdict) error {
-	if v.code != 0 {
-		what := "peer-" + requestName(msg)
-		l.n.count.inc(what + "-refused: " + v.code.String())
-		l.n.log.Warn("a relay node's request is refused", "relay", l.name, "what", what, "code", v.code, "text", v.text, "err", v.reason)
-		if seqOf(msg) == 0 {
-			return nil // not a request: nobody waits for an answer
-		}
-		v.reply = &wire.Refusal{Seq: seqOf(msg), Code: v.code, Text: v.text}
-	}
-	if v.reply == nil {
-		return nil
-	}
-	return l.send(ctx, v.reply)
-}
-
-// send writes one message, waiting for a relay node that is slow, but not for ever.
-func (l *peerLink) send(ctx context.Context, msg wire.Message) error {
-	limited, cancel := context.WithTimeout(ctx, l.n.cfg.Limits.Send)
-	defer cancel()
-	return l.conn.Send(limited, msg)
+// refusedRequest counts and logs what is refused.
+func (l *peerLink) refusedRequest(what string, v serve.Verdict) {
+	l.n.count.inc("peer-" + what + "-refused: " + v.Code.String())
+	l.n.log.Warn("a relay node's request is refused", "relay", l.name, "what", "peer-"+what, "code", v.Code, "text", v.Text, "err", v.Reason)
 }
 
 // hint takes the relay node's word on which members have a session with it. Whoever is not a member is left out.
@@ -200,17 +169,17 @@ func (l *peerLink) has(member peer.ID) bool {
 }
 
 // teller returns what tells the other relay node the news, and ends the session when that fails.
-func (l *peerLink) teller(ctx context.Context, at told) func(newsBits, []wire.BatchID) {
+func (l *peerLink) teller(ctx context.Context, at news.Told) func(news.Bits, []wire.BatchID) {
 	var own []peer.ID
 	first := true
-	return func(bits newsBits, _ []wire.BatchID) {
-		err := l.n.tellRoster(ctx, l.send, &at)
-		if now := l.n.table.present(); err == nil && bits&newsPresence != 0 && (first || !slices.Equal(now, own)) {
+	return func(bits news.Bits, _ []wire.BatchID) {
+		err := l.n.source.TellRoster(ctx, l.loop.Send, &at)
+		if now := l.n.table.present(); err == nil && bits&news.Presence != 0 && (first || !slices.Equal(now, own)) {
 			first, own = false, now // only its own members: what it heard from others it does not hand on
-			err = l.send(ctx, &wire.Presence{Online: now})
+			err = l.loop.Send(ctx, &wire.Presence{Online: now})
 		}
-		if err == nil && bits&newsHeads != 0 {
-			err = l.n.tellHeads(ctx, l.send, &at)
+		if err == nil && bits&news.Backlog != 0 {
+			err = l.n.source.TellHeads(ctx, l.loop.Send, &at)
 		}
 		if err != nil && ctx.Err() == nil {
 			l.end(err)
@@ -219,14 +188,14 @@ func (l *peerLink) teller(ctx context.Context, at told) func(newsBits, []wire.Ba
 }
 
 // copies answers another relay node's fetch.
-func (n *Node) copies(ctx context.Context, msg *wire.Fetch, of *door.Rates) verdict {
-	r, v := rangeOf(ctx, msg, of)
-	if v.code != 0 {
+func (n *Node) copies(ctx context.Context, msg *wire.Fetch, of *door.Rates) serve.Verdict {
+	r, v := serve.Range(ctx, msg, of)
+	if v.Code != 0 {
 		return v
 	}
-	copies, more, err := n.backlog.Copies(ctx, r, fetchBytes)
+	copies, more, err := n.backlog.Copies(ctx, r, serve.FetchBytes)
 	if err != nil {
-		return verdict{code: wire.RefusedFailed, text: "the backlog failed", reason: err}
+		return serve.Verdict{Code: wire.RefusedFailed, Text: "the backlog failed", Reason: err}
 	}
 	reply, size := &wire.Copied{Seq: msg.Seq, More: more}, 0
 	for _, c := range copies {
@@ -234,25 +203,9 @@ func (n *Node) copies(ctx context.Context, msg *wire.Fetch, of *door.Rates) verd
 		reply.Copies = append(reply.Copies, wire.Copy{Batch: c.Data, Age: max(0, n.cfg.Now().Sub(c.At))})
 	}
 	if !of.Fetch(ctx, size) {
-		return verdict{code: wire.RefusedLimit, text: "too many bytes fetched"}
+		return serve.Verdict{Code: wire.RefusedLimit, Text: "too many bytes fetched"}
 	}
-	return verdict{reply: reply}
-}
-
-// rangeOf returns what a fetch asks for.
-func rangeOf(ctx context.Context, msg *wire.Fetch, of *door.Rates) (backlog.Range, verdict) {
-	if msg.From > msg.To {
-		return backlog.Range{}, verdict{code: wire.RefusedMalformed, text: "the range is empty"}
-	}
-	if !of.Fetch(ctx, 1) {
-		return backlog.Range{}, verdict{code: wire.RefusedLimit, text: "too many bytes fetched"}
-	}
-	signer, err := wire.PeerIDOf(msg.Signer[:])
-	if err != nil {
-		return backlog.Range{}, verdict{code: wire.RefusedMalformed, text: "that is no signer"}
-	}
-	chain := backlog.Chain{Prefix: msg.Prefix, Sender: msg.Sender, Start: msg.Start, Signer: signer}
-	return backlog.Range{Chain: chain, From: msg.From, To: msg.To}, verdict{}
+	return serve.Verdict{Reply: reply}
 }
 
 // reserve keeps a circuit slot at a relay node behind which this one is to be reached.

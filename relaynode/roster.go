@@ -6,6 +6,7 @@ import (
 
 	"conclave/overlay/wire"
 	"conclave/pki"
+	"conclave/relaynode/news"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
@@ -61,7 +62,7 @@ func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
 	n.log.Info("roster taken", "version", next.Version, "from", from, "members", len(next.Members), "added", added, "removed", removed)
 	n.warnExpiry(next)
 	n.door.RosterChanged(before, next)
-	n.tellEverybody(newsRoster)
+	n.tellEverybody(news.Roster)
 	n.peering.roster.Ring()
 	n.sweep.Ring()
 }

@@ -8,6 +8,7 @@ import (
 	"conclave/overlay/batch"
 	"conclave/overlay/wire"
 	"conclave/relaynode/backlog"
+	"conclave/relaynode/serve"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
@@ -50,14 +51,14 @@ func (n *Node) readBatch(from peer.ID, data []byte) (backlog.Entry, error) {
 
 // store keeps batches that a member gives on its session stream, and publishes them on the topic: those that went
 // through it already are published to nobody twice, because their ID is known there.
-func (m *member) store(ctx context.Context, msg *wire.Store) verdict {
+func (m *member) store(ctx context.Context, msg *wire.Store) serve.Verdict {
 	n := m.n
 	size := 0
 	for _, data := range msg.Batches {
 		size += len(data)
 	}
-	if !m.rates.Bring(ctx, size) {
-		return verdict{code: wire.RefusedLimit, text: "too many bytes stored"}
+	if !m.loop.Rates.Bring(ctx, size) {
+		return serve.Verdict{Code: wire.RefusedLimit, Text: "too many bytes stored"}
 	}
 	reply := &wire.Stored{}
 	var entries []backlog.Entry
@@ -73,10 +74,10 @@ func (m *member) store(ctx context.Context, msg *wire.Store) verdict {
 		reply.IDs = append(reply.IDs, e.ID)
 	}
 	if err := n.append(ctx, entries, "session"); err != nil {
-		return verdict{code: wire.RefusedFailed, text: "the backlog failed", reason: err}
+		return serve.Verdict{Code: wire.RefusedFailed, Text: "the backlog failed", Reason: err}
 	}
 	n.publish(ctx, entries)
-	return verdict{reply: reply}
+	return serve.Verdict{Reply: reply}
 }
 
 // publish hands stored batches to whoever is in the topic. Whoever is not will see them in the backlog's heads.
@@ -99,8 +100,7 @@ func (n *Node) append(ctx context.Context, entries []backlog.Entry, way string) 
 		return err
 	}
 	if slices.Contains(added, true) {
-		n.heads.changed()
-		n.headsBell.Ring()
+		n.source.Heads.Changed()
 	}
 	for i, isNew := range added {
 		if isNew {
@@ -110,26 +110,22 @@ func (n *Node) append(ctx context.Context, entries []backlog.Entry, way string) 
 	return nil
 }
 
-// fetchBytes is how many bytes of batches one answer carries at most: half a session message, so that one batch more
-// than that, which is always given, fits too.
-const fetchBytes = wire.MaxSessionMessage / 2
-
 // fetch answers with batches that hold a range of counters.
-func (m *member) fetch(ctx context.Context, msg *wire.Fetch) verdict {
-	r, v := rangeOf(ctx, msg, m.rates)
-	if v.code != 0 {
+func (m *member) fetch(ctx context.Context, msg *wire.Fetch) serve.Verdict {
+	r, v := serve.Range(ctx, msg, m.loop.Rates)
+	if v.Code != 0 {
 		return v
 	}
-	batches, more, err := m.n.backlog.Fetch(ctx, r, fetchBytes)
+	batches, more, err := m.n.backlog.Fetch(ctx, r, serve.FetchBytes)
 	if err != nil {
-		return verdict{code: wire.RefusedFailed, text: "the backlog failed", reason: err}
+		return serve.Verdict{Code: wire.RefusedFailed, Text: "the backlog failed", Reason: err}
 	}
 	size := 0
 	for _, b := range batches {
 		size += len(b)
 	}
-	if !m.rates.Fetch(ctx, size) {
-		return verdict{code: wire.RefusedLimit, text: "too many bytes fetched"}
+	if !m.loop.Rates.Fetch(ctx, size) {
+		return serve.Verdict{Code: wire.RefusedLimit, Text: "too many bytes fetched"}
 	}
-	return verdict{reply: &wire.Fetched{Seq: msg.Seq, Batches: batches, More: more}}
+	return serve.Verdict{Reply: &wire.Fetched{Seq: msg.Seq, Batches: batches, More: more}}
 }

@@ -69,8 +69,7 @@ func (n *Node) sweepOnce(ctx context.Context) error {
 		n.log.Info("expired", "mails", mails, "batches", batches)
 	}
 	if batches > 0 {
-		n.heads.changed()
-		n.headsBell.Ring()
+		n.source.Heads.Changed()
 	}
 	return errors.Join(errs...)
 }

@@ -101,7 +101,7 @@ func (n *Node) appendGroup(ctx context.Context, group []backlog.Entry) {
 	}
 	for p, own := range ids {
 		if m := n.table.get(p); m != nil {
-			n.count.add(dropStoredNotice, m.news.add(own))
+			n.count.add(dropStoredNotice, m.news.Add(own))
 		}
 	}
 }

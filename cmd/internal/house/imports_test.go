@@ -51,6 +51,8 @@ var arrows = []arrow{
 	{from: "node/order", not: []string{"conclave"}, except: []string{"conclave/node/order"}, reason: "order comes from positions alone"},
 	{from: "node/verify", not: []string{"conclave"}, except: []string{"conclave/node/verify", "conclave/overlay/wire", "conclave/pki"}, reason: "codes come from certificates alone"},
 	{from: "relaynode/door", not: []string{"conclave"}, except: []string{"conclave/relaynode/door", "conclave/overlay/wire", "conclave/pki"}, reason: "who may come in comes from the roster alone"},
+	{from: "relaynode/serve", not: []string{"conclave/relaynode"}, except: []string{"conclave/relaynode/serve", "conclave/relaynode/backlog", "conclave/relaynode/door"}, reason: "the loop does not know what requests do"},
+	{from: "relaynode/news", not: []string{"conclave/relaynode"}, except: []string{"conclave/relaynode/news", "conclave/relaynode/backlog", "conclave/relaynode/pace"}, reason: "who tells does not know what follows"},
 	{from: "relaynode/pace", not: []string{"conclave"}, except: []string{"conclave/relaynode/pace"}, reason: "signals know nothing of what is asked for"},
 	{from: "cmd", not: []string{"conclave/node", "conclave/relaynode"}, except: []string{"conclave/node$", "conclave/node/doctor$", "conclave/relaynode$", "conclave/relaynode/mailbox$", "conclave/relaynode/backlog$"}, direct: true, reason: "screens use the exported API of node and relaynode (of which the stores' limits and the doctor are part), nothing deeper"},
 	{from: "cmd/internal/tui", not: []string{"conclave/cmd/internal/web"}, reason: "a terminal needs no window"},
