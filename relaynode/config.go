@@ -68,7 +68,6 @@ type defences struct {
 	noTopicCheck     bool // a batch from the topic is neither parsed nor verified before it is handed on
 	noBatchCheck     bool // a batch is whatever somebody says is one, wherever it comes from
 	noMailOwner      bool // an acknowledgement deletes anybody's mail
-	noForwardCheck   bool // another relay node's word deletes mail that was never handed to it
 	fieldIsIdentity  bool // a session's peer is the one that its certificate names, not the one that was proven
 
 	topic   overlay.TopicDefences

@@ -26,12 +26,6 @@ const (
 	rosterRefused     = "roster-refused"        // a roster that is not the group's, or older
 	deliveryStalled   = "delivery-window-stall" // mail that was handed on and not acknowledged in time
 	dropStoredNotice  = "stored-notice-queue"   // acknowledgements that a member was too slow to take
-	peeringFailed     = "peering-refused"       // a session between relay nodes that ended before it began
-	dropClaims        = "peer-heads-too-many"   // heads of another relay node that were not looked at
-	dropCopyOld       = "copy-too-old"          // a batch of another relay node that is past its time here
-	dropForward       = "forwarded-mail"        // mail of another relay node that could not be handed on
-	dropCollected     = "collected-not-given"   // acknowledgements of mail that was not forwarded there
-	forwardStalled    = "forward-stall"         // forwarded mail that was not acknowledged in time
 )
 
 func newCounters() *counters { return &counters{n: make(map[string]uint64)} }

@@ -12,9 +12,9 @@
 //	  | <-- Presence, Heads, Delivery ------ |  hints, the backlog's state, pending mail
 //	  | -- Deposit, Store, Fetch, Ack -----> |  rate limited for each peer, refused by name
 //
-// The relay nodes of a group are connected to each other, by a session of their own kind (peering.go, peerlink.go): they
-// share the topic, tell each other who is where, forward mail to where its recipient is (forward.go) and copy what one of
-// them missed (copier.go). A relay node believes another one as far as availability goes and no further.
+// The relay nodes of a group are connected to each other, by a session of their own kind (package peers): they share the
+// topic, tell each other who is where, forward mail to where its recipient is and copy what one of them missed. A relay node
+// believes another one as far as availability goes and no further.
 //
 // What it guarantees: mail and batches are durable before they are acknowledged; nobody outside the roster subscribes,
 // publishes, reserves, connects, deposits or fetches; an identity is always the one that the secure channel proved,

@@ -69,7 +69,7 @@ func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
 		if r := n.table.get(to); r != nil {
 			r.news.Set(news.Mail)
 		}
-		n.forwarder.wake(to)
+		n.peers.Wake(to)
 	}
 }
 
@@ -87,7 +87,7 @@ func (m *member) acknowledge(ctx context.Context, msg *wire.DeliveryAck) serve.V
 			return serve.Verdict{Code: wire.RefusedFailed, Text: "the mailbox failed", Reason: err}
 		}
 	}
-	m.collectForeign(msg.IDs)
+	m.handed.Acknowledge(m.peer, msg.IDs)
 	if m.mail.acknowledged(msg.IDs) {
 		m.news.Set(news.Mail)
 	}

@@ -10,6 +10,7 @@ import (
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
 	"conclave/relaynode/news"
+	"conclave/relaynode/peers"
 	"conclave/relaynode/serve"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -39,7 +40,7 @@ type member struct {
 	mail  *mailWindow
 	quiet atomic.Bool // nothing came from it for a while
 
-	foreign foreign
+	handed peers.Handed // mail of other relay nodes that was handed on in this session
 }
 
 // serveSession is the handler of one session stream, from the handshake to the end.
@@ -114,13 +115,19 @@ func (m *member) serve(ctx context.Context) {
 // Heard implements door.Session.
 func (m *member) Heard() time.Time { return m.conn.Heard() }
 
+// Offer implements peers.Member.
+func (m *member) Offer(msg wire.Message) error { return m.conn.Offer(msg) }
+
+// Handed implements peers.Member.
+func (m *member) Handed() *peers.Handed { return &m.handed }
+
 // SetQuiet implements door.Session.
 func (m *member) SetQuiet(quiet bool) (changed bool) {
 	if m.quiet.Swap(quiet) == quiet {
 		return false
 	}
 	m.n.log.Info("member heard", "role", m.role, "silent", quiet)
-	m.n.forwarder.wake(m.peer) // it may have gone to another relay node
+	m.n.peers.Wake(m.peer) // it may have gone to another relay node
 	return true
 }
 
@@ -142,6 +149,6 @@ func (n *Node) offline(m *member, cause error) {
 	}
 	n.log.Info("member offline", "role", m.role, "peer", m.peer, "reason", reason)
 	n.presence.Ring()
-	n.forwarder.wake(m.peer) // it may be at another relay node
+	n.peers.Wake(m.peer) // it may be at another relay node
 	n.door.WatchPeer(m.peer)
 }

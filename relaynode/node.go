@@ -18,6 +18,7 @@ import (
 	"conclave/relaynode/mailbox"
 	"conclave/relaynode/news"
 	"conclave/relaynode/pace"
+	"conclave/relaynode/peers"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -38,7 +39,7 @@ type Node struct {
 	host      host.Host
 	topic     *overlay.TopicHandle
 	sessions  *overlay.StreamServer
-	peers     *overlay.StreamServer // of other relay nodes
+	peers     *peers.Peers // sessions with other relay nodes
 	handshake session.Config
 	db        *durable.DB // nil: everything is in memory
 	mail      mailbox.Store
@@ -46,18 +47,15 @@ type Node struct {
 	source    news.Source
 	roster    *pki.Membership
 	table     *table
-	peering   *peering
-	forwarder *forwarder
 	door      *door.Door
 	count     *counters
 	sight     *sight              // nil: nothing is kept for Held
-	forgotten *peerSet            // members that left the roster and whose mail has to go
+	forgotten *pace.Peers         // members that left the roster and whose mail has to go
 	appends   chan *backlog.Entry // from the topic to the appender
 	presence  pace.Bell
-	sweep     pace.Bell
 
 	ctx  context.Context // ends when Close begins
-	stop context.CancelFunc
+	stop context.CancelCauseFunc
 
 	mu      sync.Mutex     // guards closed, and loops.Add against loops.Wait
 	closed  bool           // guarded by mu
@@ -76,13 +74,12 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Log, topicName: overlay.Topic(cfg.Group.ID),
 		roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile), table: newTable(),
-		count: newCounters(), forgotten: newPeerSet(), appends: make(chan *backlog.Entry, cfg.Limits.AppendQueue),
-		presence: pace.NewBell(), sweep: pace.NewBell(),
+		count: newCounters(), forgotten: pace.NewPeers(), appends: make(chan *backlog.Entry, cfg.Limits.AppendQueue),
+		presence: pace.NewBell(),
 	}
 	n.sight, n.started = newSight(cfg.Inspect), cfg.Now()
-	n.peering, n.forwarder = newPeering(n), newForwarder(n)
 	n.door = n.newDoor()
-	n.ctx, n.stop = context.WithCancel(context.Background())
+	n.ctx, n.stop = context.WithCancelCause(context.Background())
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the relay node: %w", err), n.Close())
 	}
@@ -96,6 +93,7 @@ func (n *Node) open() error {
 		return err
 	}
 	n.source = news.Source{Roster: n.roster.Load, Heads: news.NewHeads(n.backlog)}
+	n.makePeers()
 	if err := n.openHost(); err != nil {
 		return err
 	}
@@ -103,7 +101,7 @@ func (n *Node) open() error {
 		return err
 	}
 	n.openSessions()
-	n.peers = n.peering.open()
+	n.peers.Open(n.host)
 	n.warnExpiry(n.roster.Load())
 	return nil
 }
@@ -147,7 +145,7 @@ func (n *Node) newDoor() *door.Door {
 	l := n.cfg.Limits
 	return door.New(door.Config{
 		Roster: n.roster.Load, Count: n.count.inc, Log: n.log,
-		HasSession: func(p peer.ID) bool { return n.table.online(p) || n.peering.get(p) != nil },
+		HasSession: func(p peer.ID) bool { return n.table.online(p) || n.peers.Linked(p) },
 		Limits:     door.Limits{Admission: l.Admission, Requests: l.Requests, Bytes: l.Bytes, Fetches: l.Fetches},
 	})
 }
@@ -191,13 +189,32 @@ func (n *Node) openTopic() error {
 // sessionService is the name under which the resource manager accounts for session streams.
 const sessionService = "conclave.session"
 
-func (n *Node) openSessions() {
+// makePeers makes what speaks with other relay nodes, before the host: whoever connects may need it.
+func (n *Node) makePeers() {
+	l := n.cfg.Limits
 	n.handshake = session.Config{
 		Group: n.cfg.Group, Cert: n.cfg.Certificate, Identity: n.cfg.Identity, Roster: n.roster.Load, Now: n.cfg.Now,
 		Database: n.database, Nonces: session.NewNonceCache(), Log: n.log, Timeout: n.cfg.Limits.Admission,
 		Defences:    n.cfg.defences.session,
 		OfferRoster: func(envelope []byte) error { return n.takeRoster(envelope, "hello") },
 	}
+	n.peers = peers.New(peers.Config{
+		Handshake: n.handshake, Roster: n.roster.Load, Known: n.cfg.Peers, Via: n.cfg.Via, Members: n.table, Batches: batches{n},
+		Mail: n.mail, Backlog: n.backlog, Door: n.door, News: n.source, TakeRoster: n.offeredRoster, Presence: n.presence.Ring,
+		Closing: n.ctx, Count: n.count.add, Now: n.cfg.Now, Log: n.log,
+		Limits: peers.Limits{
+			Admission: l.Admission, Send: l.Send, Heads: l.Heads, MailWindow: l.MailWindow, MailPage: l.MailPage,
+			Streams: 4 * n.size(), Backlog: l.Backlog,
+		},
+	})
+}
+
+func (n *Node) runPeers(ctx context.Context) error {
+	n.peers.Run(ctx)
+	return nil
+}
+
+func (n *Node) openSessions() {
 	limits := overlay.StreamLimits{
 		Service: sessionService, Memory: wire.MaxSessionMessage, Deadline: n.cfg.Limits.Admission, Streams: 4 * n.size(),
 	}
@@ -224,7 +241,7 @@ func (n *Node) loop(ctx context.Context) error {
 	defer context.AfterFunc(n.ctx, cancel)()
 	group, ctx := errgroup.WithContext(ctx)
 	parts := []func(context.Context) error{
-		n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.watchQuiet, n.announce, n.peering.run, n.forwarder.run,
+		n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.watchQuiet, n.announce, n.runPeers,
 	}
 	for _, part := range parts {
 		group.Go(func() error { return part(ctx) })
@@ -237,7 +254,7 @@ func (n *Node) Close() error {
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
-	n.stop()
+	n.stop(ErrClosed)
 	n.loops.Wait()
 	n.closing.Do(func() { n.err = n.close() })
 	return n.err

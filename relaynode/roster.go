@@ -48,10 +48,11 @@ func (n *Node) takeRoster(envelope []byte, from string) error {
 // rosterChanged acts on a roster that has just been taken.
 func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
 	var added, removed []wire.Role
+	var gone []peer.ID
 	for _, m := range before.Members {
 		if !next.Admits(m.Peer) {
 			removed = append(removed, m.Role)
-			n.forgotten.add(m.Peer)
+			gone = append(gone, m.Peer)
 		}
 	}
 	for _, m := range next.Members {
@@ -63,8 +64,9 @@ func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
 	n.warnExpiry(next)
 	n.door.RosterChanged(before, next)
 	n.tellEverybody(news.Roster)
-	n.peering.roster.Ring()
-	n.sweep.Ring()
+	n.peers.RosterChanged()
+	n.forgotten.Add(gone...)
+	n.forgotten.Ring() // also when nobody left
 }
 
 // warnExpiry says in the log that the roster ends soon or has ended.

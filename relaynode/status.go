@@ -117,9 +117,9 @@ func (n *Node) otherRelays(roster *pki.Roster) []RelayStatus {
 		for _, c := range n.host.Network().ConnsToPeer(r.Peer) {
 			s.Connected = append(s.Connected, c.RemoteMultiaddr().String())
 		}
-		if l := n.peering.get(r.Peer); l != nil {
-			s.Linked, s.Since = true, l.since
-			for _, m := range l.members() {
+		if l, ok := n.peers.Link(r.Peer); ok {
+			s.Linked, s.Since = true, l.Since
+			for _, m := range l.Members {
 				s.Members = append(s.Members, n.roleOf(m))
 			}
 			slices.Sort(s.Members)

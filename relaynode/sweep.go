@@ -3,36 +3,8 @@ package relaynode
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
-
-	"github.com/libp2p/go-libp2p/core/peer"
 )
-
-// peerSet is a set of peers that one goroutine fills and another empties.
-type peerSet struct {
-	mu  sync.Mutex
-	set map[peer.ID]struct{} // guarded by mu
-}
-
-func newPeerSet() *peerSet { return &peerSet{set: make(map[peer.ID]struct{})} }
-
-func (s *peerSet) add(p peer.ID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.set[p] = struct{}{}
-}
-
-func (s *peerSet) take() []peer.ID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []peer.ID
-	for p := range s.set {
-		all = append(all, p)
-	}
-	clear(s.set)
-	return all
-}
 
 // sweepStores deletes what is too old, now and then, and the mail of those who left the roster, at once.
 func (n *Node) sweepStores(ctx context.Context) error {
@@ -46,14 +18,14 @@ func (n *Node) sweepStores(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-		case <-n.sweep:
+		case <-n.forgotten.Bell:
 		}
 	}
 }
 
 func (n *Node) sweepOnce(ctx context.Context) error {
 	var errs []error
-	for _, p := range n.forgotten.take() {
+	for _, p := range n.forgotten.Take() {
 		if n.admits(p) {
 			continue // came back meanwhile
 		}

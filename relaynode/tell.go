@@ -3,6 +3,7 @@ package relaynode
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,9 +18,7 @@ func (n *Node) tellEverybody(b news.Bits) {
 	for _, m := range n.table.all() {
 		m.news.Set(b)
 	}
-	for _, l := range n.peering.all() {
-		l.news.Set(b)
-	}
+	n.peers.Tell(b)
 }
 
 // told is up to where a member was told; owned by the goroutine that tells.
@@ -63,6 +62,13 @@ func (m *member) tellAll(ctx context.Context, bits news.Bits, stored []wire.Batc
 		return m.n.source.TellHeads(ctx, m.loop.Send, &at.Told)
 	}
 	return nil
+}
+
+// present returns everybody who has a session here or is said to have one at another relay node, sorted.
+func (n *Node) present() []peer.ID {
+	all := append(n.table.Present(), n.peers.Members()...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // handOn delivers mail, oldest first, as far as the window allows.

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,11 +25,13 @@ type stage struct {
 	t        *testing.T
 	g        *pkitest.Group
 	roster   *pki.Roster
+	notifiee network.Notifiee
+	door     *Door
+
+	mu       sync.Mutex // guards what follows: timers close connections
 	sessions map[peer.ID]bool
 	counts   map[string]int
 	conns    []*conn
-	notifiee network.Notifiee
-	door     *Door
 }
 
 // conn is a connection; of network.Conn only what the door uses works.
@@ -37,20 +41,22 @@ type conn struct {
 	id     string
 	peer   peer.ID
 	opened time.Time
-	closed bool
+	closed atomic.Bool
 }
 
 func (c *conn) ID() string          { return c.id }
 func (c *conn) RemotePeer() peer.ID { return c.peer }
-func (c *conn) IsClosed() bool      { return c.closed }
+func (c *conn) IsClosed() bool      { return c.closed.Load() }
 func (c *conn) Stat() network.ConnStats {
 	return network.ConnStats{Stats: network.Stats{Opened: c.opened}}
 }
 func (c *conn) GetStreams() []network.Stream { return nil }
 
 func (c *conn) Close() error {
-	c.closed = true
+	c.closed.Store(true)
+	c.s.mu.Lock()
 	c.s.conns = slices.DeleteFunc(c.s.conns, func(o *conn) bool { return o == c })
+	c.s.mu.Unlock()
 	c.s.notifiee.Disconnected(nil, c)
 	return nil
 }
@@ -64,11 +70,30 @@ func newStage(t *testing.T, change func(*Limits)) *stage {
 		change(&limits)
 	}
 	s.door = New(Config{
-		Roster: func() *pki.Roster { return s.roster }, HasSession: func(p peer.ID) bool { return s.sessions[p] },
-		Count: func(name string) { s.counts[name]++ }, Log: slog.New(slog.DiscardHandler), Limits: limits,
+		Roster: func() *pki.Roster { return s.roster }, HasSession: s.hasSession,
+		Count: s.count, Log: slog.New(slog.DiscardHandler), Limits: limits,
 	})
 	t.Cleanup(s.door.Close)
 	return s
+}
+
+func (s *stage) hasSession(p peer.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[p]
+}
+
+func (s *stage) count(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts[name]++
+}
+
+// session gives a peer a session, or takes it away.
+func (s *stage) session(p peer.ID, has bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions[p] = has
 }
 
 // Notify implements Network.
@@ -76,6 +101,8 @@ func (s *stage) Notify(n network.Notifiee) { s.notifiee = n }
 
 // Conns implements Network.
 func (s *stage) Conns() []network.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var all []network.Conn
 	for _, c := range s.conns {
 		all = append(all, c)
@@ -91,8 +118,8 @@ func (s *stage) ConnsToPeer(p peer.ID) []network.Conn {
 // Peers implements Network.
 func (s *stage) Peers() []peer.ID {
 	all := map[peer.ID]bool{}
-	for _, c := range s.conns {
-		all[c.peer] = true
+	for _, c := range s.Conns() {
+		all[c.RemotePeer()] = true
 	}
 	return slices.Collect(maps.Keys(all))
 }
@@ -116,7 +143,9 @@ func (s *stage) ClosePeer(p peer.ID) error {
 // connect has a peer connect.
 func (s *stage) connect(p peer.ID, id string) *conn {
 	c := &conn{s: s, id: id, peer: p, opened: time.Now()}
+	s.mu.Lock()
 	s.conns = append(s.conns, c)
+	s.mu.Unlock()
 	if s.notifiee != nil {
 		s.notifiee.Connected(nil, c)
 	}
@@ -128,6 +157,8 @@ func (s *stage) member(role string) peer.ID { return s.g.Member(role).Cert.Peer 
 // counted fails the test unless exactly this was counted.
 func (s *stage) counted(want map[string]int) {
 	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !maps.Equal(s.counts, want) {
 		s.t.Errorf("counted %v, want %v", s.counts, want)
 	}
@@ -141,32 +172,32 @@ func TestConnectionsHaveTheirTime(t *testing.T) {
 		early := s.connect("early", "0") // before anybody watches
 		s.door.Watch(s)
 		a, b := s.member("A"), s.member("B")
-		s.sessions[a] = true
+		s.session(a, true)
 		stranger, silent, member := s.connect("stranger", "1"), s.connect(b, "2"), s.connect(a, "3")
 		time.Sleep(9 * time.Second)
 		late := s.connect("late", "4")
-		if early.closed || stranger.closed || silent.closed {
+		if early.closed.Load() || stranger.closed.Load() || silent.closed.Load() {
 			t.Error("a connection was closed before its time was over")
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if !early.closed || !stranger.closed || !silent.closed || member.closed || late.closed {
-			t.Errorf("closed: %v %v %v, and %v %v", early.closed, stranger.closed, silent.closed, member.closed, late.closed)
+		if !early.closed.Load() || !stranger.closed.Load() || !silent.closed.Load() || member.closed.Load() || late.closed.Load() {
+			t.Errorf("closed: %v %v %v, and %v %v", early.closed.Load(), stranger.closed.Load(), silent.closed.Load(), member.closed.Load(), late.closed.Load())
 		}
 		s.counted(map[string]int{"connection-not-in-roster": 2, "connection-no-handshake": 1})
 		_ = late.Close() // its timer ends with it
-		delete(s.sessions, a)
+		s.session(a, false)
 		s.door.WatchPeer(a)
 		time.Sleep(11 * time.Second)
 		synctest.Wait()
-		if !member.closed {
+		if !member.closed.Load() {
 			t.Error("a connection whose session ended stays for ever")
 		}
 		s.counted(map[string]int{"connection-not-in-roster": 2, "connection-no-handshake": 2})
 		open := s.connect("one more", "5")
 		s.door.Close()
 		time.Sleep(time.Minute)
-		if open.closed {
+		if open.closed.Load() {
 			t.Error("the door goes on after Close")
 		}
 	})
@@ -243,8 +274,8 @@ func TestRosterDecidesWhoStays(t *testing.T) {
 	stays, goes, comes := s.connect(s.member("A"), "1"), s.connect(before.Members[1].Peer, "2"), s.connect(joins.Cert.Peer, "3")
 	s.roster = next
 	s.door.RosterChanged(before, next)
-	if stays.closed || !goes.closed || !comes.closed {
-		t.Errorf("closed: %v, %v and %v", stays.closed, goes.closed, comes.closed)
+	if stays.closed.Load() || !goes.closed.Load() || !comes.closed.Load() {
+		t.Errorf("closed: %v, %v and %v", stays.closed.Load(), goes.closed.Load(), comes.closed.Load())
 	}
 	s.counted(map[string]int{"connection-revoked": 1, "connection-newly-in-roster": 1})
 }
@@ -267,13 +298,13 @@ func TestNewerConnectionReplacesOlder(t *testing.T) {
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		s.door.Retire(ended, s.door.Older(present))
-		if old.closed {
+		if old.closed.Load() {
 			t.Error("the older connection was closed though the newer one's session has ended")
 		}
 		began := time.Now()
 		s.door.Retire(t.Context(), s.door.Older(present))
-		if !old.closed || present.closed || newer.closed || other.closed || time.Since(began) != 250*time.Millisecond {
-			t.Errorf("after %v closed: %v, and %v %v %v", time.Since(began), old.closed, present.closed, newer.closed, other.closed)
+		if !old.closed.Load() || present.closed.Load() || newer.closed.Load() || other.closed.Load() || time.Since(began) != 250*time.Millisecond {
+			t.Errorf("after %v closed: %v, and %v %v %v", time.Since(began), old.closed.Load(), present.closed.Load(), newer.closed.Load(), other.closed.Load())
 		}
 		s.counted(map[string]int{"connection-replaced": 1})
 		s.door.Close()
@@ -322,18 +353,38 @@ func TestRatesOutlastSessions(t *testing.T) {
 
 // heard is a session that was heard at a time.
 type heard struct {
-	at    time.Time
-	quiet bool
+	mu    sync.Mutex
+	at    time.Time // guarded by mu
+	quiet bool      // guarded by mu
 }
 
 // Heard implements Session.
-func (h *heard) Heard() time.Time { return h.at }
+func (h *heard) Heard() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at
+}
 
 // SetQuiet implements Session.
 func (h *heard) SetQuiet(quiet bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	changed := h.quiet != quiet
 	h.quiet = quiet
 	return changed
+}
+
+// says has something come from it now.
+func (h *heard) says(at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.at = at
+}
+
+func (h *heard) isQuiet() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.quiet
 }
 
 // TestWhoSaysNothingIsQuiet has one of two members fall silent and speak again.
@@ -341,23 +392,24 @@ func TestWhoSaysNothingIsQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		a, b := &heard{at: time.Now().Add(time.Hour)}, &heard{at: time.Now()}
-		changes, done := 0, make(chan struct{})
+		var changes atomic.Int64
+		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			WatchQuiet(ctx, 8*time.Second, func() []*heard { return []*heard{a, b} }, func() { changes++ })
+			WatchQuiet(ctx, 8*time.Second, func() []*heard { return []*heard{a, b} }, func() { changes.Add(1) })
 		}()
-		at := func(after time.Duration, quiet bool, want int) {
+		at := func(after time.Duration, quiet bool, want int64) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
-			if a.quiet || b.quiet != quiet || changes != want {
-				t.Errorf("a is quiet: %v, b %v; %d changes, want %d", a.quiet, b.quiet, changes, want)
+			if a.isQuiet() || b.isQuiet() != quiet || changes.Load() != want {
+				t.Errorf("a is quiet: %v, b %v; %d changes, want %d", a.isQuiet(), b.isQuiet(), changes.Load(), want)
 			}
 		}
 		at(7500*time.Millisecond, false, 0)
 		at(2*time.Second, true, 1)
 		at(5*time.Second, true, 1)
-		b.at = time.Now()
+		b.says(time.Now())
 		at(time.Second, false, 2)
 		cancel()
 		<-done

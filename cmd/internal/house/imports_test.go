@@ -51,6 +51,7 @@ var arrows = []arrow{
 	{from: "node/order", not: []string{"conclave"}, except: []string{"conclave/node/order"}, reason: "order comes from positions alone"},
 	{from: "node/verify", not: []string{"conclave"}, except: []string{"conclave/node/verify", "conclave/overlay/wire", "conclave/pki"}, reason: "codes come from certificates alone"},
 	{from: "relaynode/door", not: []string{"conclave"}, except: []string{"conclave/relaynode/door", "conclave/overlay/wire", "conclave/pki"}, reason: "who may come in comes from the roster alone"},
+	{from: "relaynode/peers", not: []string{"conclave/relaynode"}, except: []string{"conclave/relaynode/peers", "conclave/relaynode/backlog", "conclave/relaynode/door", "conclave/relaynode/mailbox", "conclave/relaynode/news", "conclave/relaynode/pace", "conclave/relaynode/serve"}, reason: "a room does not import the house"},
 	{from: "relaynode/serve", not: []string{"conclave/relaynode"}, except: []string{"conclave/relaynode/serve", "conclave/relaynode/backlog", "conclave/relaynode/door"}, reason: "the loop does not know what requests do"},
 	{from: "relaynode/news", not: []string{"conclave/relaynode"}, except: []string{"conclave/relaynode/news", "conclave/relaynode/backlog", "conclave/relaynode/pace"}, reason: "who tells does not know what follows"},
 	{from: "relaynode/pace", not: []string{"conclave"}, except: []string{"conclave/relaynode/pace"}, reason: "signals know nothing of what is asked for"},

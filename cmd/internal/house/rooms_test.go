@@ -20,15 +20,13 @@ const (
 var large = map[string]string{
 	"node":              "messages are to become a stepped room of their own, node/delivery",
 	"node/keyagreement": "Machine is to be divided by what it decides",
-	"relaynode":         "admission and what relay nodes tell each other are to become rooms",
 	"overlay":           "the topic is to become a room",
 }
 
 // wide are the types that are wider than a room allows still. The list only gets shorter.
 var wide = map[string]string{
 	"node/keyagreement.Machine": "it is to be divided by what it decides",
-	"relaynode.Node":            "its parts hold it still",
-	"relaynode.member":          "its requests are to be served by the loop that serves relay nodes",
+	"relaynode.Node":            "its topic, rosters and stores are to be types of their own",
 	"node.engine":               "messages hold it still",
 	"node.Node":                 "its public methods stand beside what they ask for",
 }
