@@ -41,7 +41,7 @@ type Node struct {
 	sessions  *overlay.StreamServer
 	peers     *peers.Peers // sessions with other relay nodes
 	handshake session.Config
-	db        *durable.DB // nil: everything is in memory
+	db        *durable.DB
 	mail      mailbox.Store
 	backlog   backlog.Store
 	source    news.Source
@@ -106,22 +106,18 @@ func (n *Node) open() error {
 	return nil
 }
 
-func (n *Node) openStores() error {
+func (n *Node) openStores() (err error) {
+	schemas, options := []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{PageSize: mailbox.PageSize}
 	if n.cfg.StatePath == "" {
-		n.mail, n.backlog = mailbox.NewMemory(n.mailLimits), backlog.NewMemory(n.cfg.Limits.Backlog)
-		db, err := durable.OpenMemory(nil, durable.Options{})
-		if err != nil {
-			return err
-		}
-		n.database = db.ID() // random, as a new file's would be
-		return db.Close()
+		n.db, err = durable.OpenMemory(schemas, options)
+	} else {
+		n.db, err = durable.Open(n.cfg.StatePath, schemas, options)
 	}
-	db, err := durable.Open(n.cfg.StatePath, []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{PageSize: mailbox.PageSize})
 	if err != nil {
 		return err
 	}
-	n.db, n.database = db, db.ID()
-	n.mail, n.backlog = mailbox.NewSQLite(db, n.mailLimits), backlog.NewSQLite(db, n.cfg.Limits.Backlog)
+	n.database = n.db.ID()
+	n.mail, n.backlog = mailbox.NewSQLite(n.db, n.mailLimits), backlog.NewSQLite(n.db, n.cfg.Limits.Backlog)
 	return nil
 }
 
