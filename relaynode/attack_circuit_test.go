@@ -11,7 +11,7 @@ import (
 // An outsider reserves a slot, so that others could be lured to it.
 func TestAttackOutsiderReserves(t *testing.T) {
 	g := pkitest.NewGroup(t, "A", "B")
-	n, _, _, _, _ := attacked(t, g, defences{})
+	n, _, _, _, _ := attacked(t, g)
 	h := newHost(t, pkitest.NewIdentity(t))
 	connect(t, h, n)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -28,7 +28,7 @@ func TestAttackOutsiderReserves(t *testing.T) {
 // An outsider connects to a member through the relay node.
 func TestAttackOutsiderReachesMember(t *testing.T) {
 	g := pkitest.NewGroup(t, "A", "B")
-	n, a, b, _, _ := attacked(t, g, defences{})
+	n, a, b, _, _ := attacked(t, g)
 	circuit(t, n, b.host, a.host) // A is there for those who may
 	h := newHost(t, pkitest.NewIdentity(t))
 	connect(t, h, n)
@@ -40,7 +40,7 @@ func TestAttackOutsiderReachesMember(t *testing.T) {
 // A member is to be lured to an outsider: the relay node connects nobody to a peer outside the roster, slot or no slot.
 func TestAttackMemberIsLuredToOutsider(t *testing.T) {
 	g := pkitest.NewGroup(t, "A", "B")
-	n, a, _, _, _ := attacked(t, g, defences{})
+	n, a, _, _, _ := attacked(t, g)
 	h := newHost(t, pkitest.NewIdentity(t))
 	connect(t, h, n)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -58,9 +58,7 @@ func takenForRelay(t testing.TB, n *Node, m *keystore.Member, works bool) bool {
 func TestAttackMemberPretendsToBeRelayNode(t *testing.T) {
 	attack(t, defences{session: session.Defences{NoKind: true}}, func(t *testing.T, d defences, works bool) {
 		g := newGroup(t, 2, "A", "M")
-		cfg := relayConfig(g)
-		cfg.defences = d
-		n := startRelay(t, cfg)
+		n := startRelay(t, d.config(g))
 		m := g.Member("M")
 		_, _ = asRelay(t, g, m, n, session.Defences{})
 		whether(t, takenForRelay(t, n, m, works), works)
@@ -74,9 +72,7 @@ func TestAttackMemberPretendsToBeRelayNode(t *testing.T) {
 func TestAttackRelayNodesCertificateIsShown(t *testing.T) {
 	attack(t, defences{session: impersonate}, func(t *testing.T, d defences, works bool) {
 		g := newGroup(t, 2, "A", "M")
-		cfg := relayConfig(g)
-		cfg.defences = d
-		n := startRelay(t, cfg)
+		n := startRelay(t, d.config(g))
 		m := g.Member("M")
 		_, _ = asRelay(t, g, &keystore.Member{Papers: keystore.Papers{Cert: g.Relay(1).Cert, Identity: m.Identity}}, n, impersonate)
 		whether(t, takenForRelay(t, n, m, works), works)

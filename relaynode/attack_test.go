@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conclave/overlay"
+	"conclave/overlay/session"
 	"conclave/pki/pkitest"
 
 	"github.com/libp2p/go-libp2p-pubsub/pb"
@@ -17,17 +18,17 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Attacks are tested in pairs: with every defence on the attack must fail, and with the defence in question off it must
-// work, because an attack that never worked shows nothing.
+// With every defence on an attack must fail. That it works without, else the test shows nothing, is shown by the mutants of the
+// packages in which the defences are (testdata/mutants.txt). Those of the topic and of the handshake are switched off here.
+
+// defences are what a control does without.
+type defences struct {
+	topic   overlay.TopicDefences
+	session session.Defences
+}
 
 // pubsubProtocols is every protocol that pubsub ever spoke.
 var pubsubProtocols = []protocol.ID{"/floodsub/1.0.0", "/meshsub/1.0.0", "/meshsub/1.1.0", "/meshsub/1.2.0", "/meshsub/1.3.0"}
-
-// openTopic switches off everything that keeps outsiders off the topic.
-var openTopic = defences{
-	noTopicAdmission: true, noTopicCheck: true,
-	topic: overlay.TopicDefences{AnyProtocol: true, NoStreamGate: true, NoInspector: true, NoSubscriptionFilter: true, NoValidator: true},
-}
 
 // outsider is somebody with a raw libp2p stack who speaks pubsub by hand.
 type outsider struct {
@@ -119,12 +120,17 @@ func attack(t *testing.T, off defences, run func(t *testing.T, d defences, works
 	t.Run("control", func(t *testing.T) { run(t, off, true) })
 }
 
-// attacked starts a relay node with these defences off, and two members in its topic.
-func attacked(t testing.TB, g *pkitest.Group, d defences) (n *Node, a, b *client, topicA, topicB *overlay.TopicHandle) {
-	t.Helper()
+// config returns the configuration of a relay node that does without these defences.
+func (d defences) config(g *pkitest.Group) Config {
 	cfg := relayConfig(g)
-	cfg.defences = d
-	n = startRelay(t, cfg)
+	cfg.topicDefences, cfg.sessionDefences = d.topic, d.session
+	return cfg
+}
+
+// attacked starts a relay node, and two members in its topic.
+func attacked(t testing.TB, g *pkitest.Group) (n *Node, a, b *client, topicA, topicB *overlay.TopicHandle) {
+	t.Helper()
+	n = startRelay(t, relayConfig(g))
 	a, b = join(t, g, "A", n), join(t, g, "B", n)
 	topicA, topicB = joinTopic(t, g, a.host), joinTopic(t, g, b.host)
 	warmUp(t, g, "A", topicA, topicB)

@@ -57,21 +57,9 @@ type Config struct {
 	// Limits bound what peers can cost. Zero fields take their defaults.
 	Limits Limits
 
-	// defences are switched off by tests only.
-	defences defences
-}
-
-// defences are what the attack tests switch off one by one, to show that each attack works without its defence. The zero
-// value is everything switched on.
-type defences struct {
-	noTopicAdmission bool // the topic takes anybody for a member
-	noTopicCheck     bool // a batch from the topic is neither parsed nor verified before it is handed on
-	noBatchCheck     bool // a batch is whatever somebody says is one, wherever it comes from
-	noMailOwner      bool // an acknowledgement deletes anybody's mail
-	fieldIsIdentity  bool // a session's peer is the one that its certificate names, not the one that was proven
-
-	topic   overlay.TopicDefences
-	session session.Defences
+	// What tests switch off in the topic and in the handshake.
+	topicDefences   overlay.TopicDefences
+	sessionDefences session.Defences
 }
 
 // Limits bound what peers can cost the relay node. Every zero field takes the default beside it.

@@ -128,7 +128,7 @@ func controlBatch(t *testing.T, g *pkitest.Group, item []byte) []byte {
 // Circuits are counted while they are open, and so is what goes through them.
 func TestStatusSaysHowFarEverybodyHasCome(t *testing.T) {
 	g := pkitest.NewGroup(t, "A", "B", "C")
-	n, a, b, _, _ := attacked(t, g, defences{})
+	n, a, b, _, _ := attacked(t, g)
 	circuit(t, n, b.host, a.host)
 	of := func() map[wire.Role]MemberStatus {
 		s, err := n.Status(t.Context())

@@ -75,17 +75,8 @@ func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
 
 // acknowledge deletes mail on its recipient's word. Only the proven recipient's mail is looked at.
 func (m *member) acknowledge(ctx context.Context, msg *wire.DeliveryAck) serve.Verdict {
-	owners := []peer.ID{m.peer}
-	if m.n.cfg.defences.noMailOwner {
-		owners = nil
-		for _, other := range m.n.roster.Load().Members {
-			owners = append(owners, other.Peer)
-		}
-	}
-	for _, owner := range owners {
-		if _, err := m.n.mail.Acknowledge(ctx, owner, msg.IDs); err != nil {
-			return serve.Verdict{Code: wire.RefusedFailed, Text: "the mailbox failed", Reason: err}
-		}
+	if _, err := m.n.mail.Acknowledge(ctx, m.peer, msg.IDs); err != nil { // defence: mail-owner
+		return serve.Verdict{Code: wire.RefusedFailed, Text: "the mailbox failed", Reason: err}
 	}
 	m.handed.Acknowledge(m.peer, msg.IDs)
 	if m.mail.acknowledged(msg.IDs) {

@@ -9,6 +9,7 @@ import (
 
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
+	"conclave/pki"
 	"conclave/relaynode/news"
 	"conclave/relaynode/peers"
 	"conclave/relaynode/serve"
@@ -51,10 +52,7 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 		n.door.Refused(s.Conn().RemotePeer(), "handshake", handshakeFailed)
 		return err
 	}
-	p := conn.Peer() // proven by the secure channel; a field of a message never says who somebody is
-	if n.cfg.defences.fieldIsIdentity {
-		p = conn.Remote().Peer
-	}
+	p := proven(conn)
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	m := &member{n: n, conn: conn, under: s.Conn(), peer: p, role: conn.Remote().Role, since: n.cfg.Now(), end: end}
@@ -71,6 +69,16 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 	defer stop()
 	m.serve(ctx)
 	return nil // the stream has ended: a reset would take away what the member has not read yet
+}
+
+// proven returns who is at the other end: whom the secure channel proved, and not whom the certificate names that was shown. A
+// field of a message never says who somebody is.
+func proven(conn interface {
+	Peer() peer.ID
+	Remote() *pki.Certificate
+},
+) peer.ID {
+	return conn.Peer() // defence: proven-identity
 }
 
 // accept runs the handshake on a goroutine of its own and waits for it: verifying certificates takes a deep stack, which

@@ -167,13 +167,10 @@ func (n *Node) openHost() error {
 }
 
 func (n *Node) openTopic() error {
-	admit := n.admits
-	if n.cfg.defences.noTopicAdmission {
-		admit = func(peer.ID) bool { return true }
-	}
 	topic, err := overlay.JoinTopic(n.ctx, n.host, overlay.TopicConfig{
-		Group: n.cfg.Group.ID, Hub: true, Members: n.size(), Admit: admit, Validate: n.validate, Deliver: n.deliver,
-		Rate: n.cfg.Limits.Topic, Log: n.log, Defences: n.cfg.defences.topic,
+		Group: n.cfg.Group.ID, Hub: true, Members: n.size(),
+		Admit:    n.admits, // defence: topic-admission
+		Validate: n.validate, Deliver: n.deliver, Rate: n.cfg.Limits.Topic, Log: n.log, Defences: n.cfg.topicDefences,
 	})
 	if err != nil {
 		return err
@@ -191,7 +188,7 @@ func (n *Node) makePeers() {
 	n.handshake = session.Config{
 		Group: n.cfg.Group, Cert: n.cfg.Certificate, Identity: n.cfg.Identity, Roster: n.roster.Load, Now: n.cfg.Now,
 		Database: n.database, Nonces: session.NewNonceCache(), Log: n.log, Timeout: n.cfg.Limits.Admission,
-		Defences:    n.cfg.defences.session,
+		Defences:    n.cfg.sessionDefences,
 		OfferRoster: func(envelope []byte) error { return n.takeRoster(envelope, "hello") },
 	}
 	n.peers = peers.New(peers.Config{
