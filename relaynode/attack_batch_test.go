@@ -83,11 +83,11 @@ func TestAttackMalformedBatches(t *testing.T) {
 // malformed returns what is no batch, of nobody, for another topic, or holds what is no frame.
 func malformed(t testing.TB, g *pkitest.Group, n *Node) [][]byte {
 	t.Helper()
-	foreign, err := batch.Sign(pkitest.NewIdentity(t), n.topicName, wire.BatchFrames, [][]byte{frame(0, 0, 0, 'f')})
+	foreign, err := batch.Sign(pkitest.NewIdentity(t), n.batches.topicName, wire.BatchFrames, [][]byte{frame(0, 0, 0, 'f')})
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere, err := batch.Sign(g.Member("A").Identity, n.topicName+"0", wire.BatchFrames, [][]byte{frame(0, 0, 0, 'e')})
+	elsewhere, err := batch.Sign(g.Member("A").Identity, n.batches.topicName+"0", wire.BatchFrames, [][]byte{frame(0, 0, 0, 'e')})
 	if err != nil {
 		t.Fatal(err)
 	}

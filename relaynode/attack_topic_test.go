@@ -26,7 +26,7 @@ func TestAttackOutsiderReadsTopic(t *testing.T) {
 			g := pkitest.NewGroup(t, "A", "B")
 			n, _, _, topicA, topicB := attacked(t, g)
 			o := newOutsider(t, n, newHost(t, pkitest.NewIdentity(t)), p)
-			o.speak(p, subscribe(n.topicName))
+			o.speak(p, subscribe(n.batches.topicName))
 			counter := uint32(0)
 			got := soon(false, func() bool {
 				data := signed(t, g, "A", frame(0, 0, counter, 'x'))
@@ -53,11 +53,11 @@ func TestAttackOutsiderPublishes(t *testing.T) {
 			n, _, _, topicA, topicB := attacked(t, g)
 			identity := pkitest.NewIdentity(t)
 			o := newOutsider(t, n, newHost(t, identity), p)
-			mine, err := batch.Sign(identity, n.topicName, wire.BatchFrames, [][]byte{frame(0, 0, 0, 'm')})
+			mine, err := batch.Sign(identity, n.batches.topicName, wire.BatchFrames, [][]byte{frame(0, 0, 0, 'm')})
 			if err != nil {
 				t.Fatal(err)
 			}
-			o.speak(p, subscribe(n.topicName), utter(n.topicName, mine))
+			o.speak(p, subscribe(n.batches.topicName), utter(n.batches.topicName, mine))
 			if arrives(t, g, mine, topicA, topicB) {
 				t.Error("the attack works")
 			}
@@ -110,7 +110,7 @@ func TestAttackInventedTopics(t *testing.T) {
 	m := newOutsider(t, n, newHost(t, g.Member("M").Identity), p)
 	before := heap()
 	end := signed(t, g, "M", frame(2, 0, 0, 'e'))
-	spoken := m.speak(p, append(inventions(), subscribe(n.topicName), utter(n.topicName, end))...)
+	spoken := m.speak(p, append(inventions(), subscribe(n.batches.topicName), utter(n.batches.topicName, end))...)
 	if !spoken {
 		t.Fatal("a member could not speak")
 	}

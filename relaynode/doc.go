@@ -27,8 +27,8 @@
 //
 // Who may come in is decided by package door. Inside, one goroutine owns each thing: a session is its stream's handler, which
 // is package serve's loop, with another that tells news while there is some (package news); the topic's batches are stored by
-// one appender (topic.go); rosters and sessions each have one table with a lock. Handlers return a verdict and one place, the
-// loop, replies and has it logged and counted.
+// one appender (batches.run), old ones and old mail deleted by one sweeper; rosters and sessions each have one table with a
+// lock. Handlers return a verdict and one place, the loop, replies and has it logged and counted.
 //
 // It may be imported by cmd/relay, by the relay node's pages and by tests. It never imports node/... or pki/authority,
 // not even through others: a relay that cannot read must not link the reader.

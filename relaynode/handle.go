@@ -39,15 +39,3 @@ func (m *member) tooSlow() error {
 	m.n.count.inc(closeSlow)
 	return errTooSlow
 }
-
-// offeredRoster takes a newer roster from whoever has it. An older one is answered with the newer: that one needs it.
-func (n *Node) offeredRoster(msg *wire.RosterUpdate, from string) serve.Verdict {
-	err := n.takeRoster(msg.Envelope, from)
-	if err == nil {
-		return serve.Verdict{}
-	}
-	if isOlder(err) {
-		return serve.Verdict{Reply: &wire.RosterUpdate{Envelope: n.roster.Load().Envelope}}
-	}
-	return serve.Verdict{Code: wire.RefusedMalformed, Text: "that roster is not acceptable", Reason: err}
-}

@@ -48,7 +48,7 @@ func TestHeldIsWhatCame(t *testing.T) {
 }
 
 func TestHeldIsBounded(t *testing.T) {
-	s := newSight(3)
+	s := newSight(3, nil, nil, nil)
 	for range 5 {
 		s.add(Held{Data: make([]byte, 10)})
 	}
@@ -61,7 +61,7 @@ func TestHeldIsBounded(t *testing.T) {
 	if len(s.items) != 1 || s.bytes > maxHeldBytes {
 		t.Errorf("it keeps %d things, %d bytes", len(s.items), s.bytes)
 	}
-	if newSight(0) != nil {
+	if newSight(0, nil, nil, nil) != nil {
 		t.Error("it keeps something that nobody asked for")
 	}
 }

@@ -56,7 +56,7 @@ func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
 		to := items[i].To
 		switch {
 		case v == wire.VerdictStored:
-			n.sawMail(m.peer, items[i])
+			n.sight.mail(m.peer, items[i])
 		case !v.Accepted():
 			n.count.inc("deposit-refused: " + v.String())
 			n.log.Info("deposit refused", "from", m.role, "to", n.roleOf(to), "verdict", v)

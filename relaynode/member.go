@@ -47,7 +47,7 @@ type member struct {
 // serveSession is the handler of one session stream, from the handshake to the end.
 func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 	known := n.roster.Load().Version
-	conn, err := n.accept(ctx, s)
+	conn, err := accept(ctx, s, n.handshake)
 	if err != nil {
 		n.door.Refused(s.Conn().RemotePeer(), "handshake", handshakeFailed)
 		return err
@@ -83,11 +83,11 @@ func proven(conn interface {
 
 // accept runs the handshake on a goroutine of its own and waits for it: verifying certificates takes a deep stack, which
 // the handler's goroutine would keep for as long as the session lives.
-func (n *Node) accept(ctx context.Context, s network.Stream) (conn *session.Conn, err error) {
+func accept(ctx context.Context, s network.Stream, cfg session.Config) (conn *session.Conn, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		conn, err = session.Accept(ctx, s, n.handshake)
+		conn, err = session.Accept(ctx, s, cfg)
 	}()
 	<-done
 	return conn, err

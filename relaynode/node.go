@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"conclave/overlay"
@@ -33,7 +32,6 @@ type Node struct {
 	// static after construction
 	cfg       Config
 	log       *slog.Logger
-	topicName string
 	database  wire.DatabaseID
 	started   time.Time
 	host      host.Host
@@ -49,19 +47,12 @@ type Node struct {
 	table     *table
 	door      *door.Door
 	count     *counters
-	sight     *sight              // nil: nothing is kept for Held
-	forgotten *pace.Peers         // members that left the roster and whose mail has to go
-	appends   chan *backlog.Entry // from the topic to the appender
+	sight     *sight // nil: nothing is kept for Held
+	sweeper   *sweeper
+	batches   *batches
 	presence  pace.Bell
 
-	ctx  context.Context // ends when Close begins
-	stop context.CancelCauseFunc
-
-	mu      sync.Mutex     // guards closed, and loops.Add against loops.Wait
-	closed  bool           // guarded by mu
-	loops   sync.WaitGroup // Run
-	closing sync.Once
-	err     error // of closing; set before closing is done
+	life lifetime
 }
 
 // New opens the state, listens, and returns a relay node that admits and serves once Run is called. When it returns an
@@ -72,14 +63,13 @@ func New(cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("configuring the relay node: %w", err)
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Log, topicName: overlay.Topic(cfg.Group.ID),
+		cfg: cfg, log: cfg.Log,
 		roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile), table: newTable(),
-		count: newCounters(), forgotten: pace.NewPeers(), appends: make(chan *backlog.Entry, cfg.Limits.AppendQueue),
-		presence: pace.NewBell(),
+		count: newCounters(), presence: pace.NewBell(),
 	}
-	n.sight, n.started = newSight(cfg.Inspect), cfg.Now()
+	n.sight, n.started = newSight(cfg.Inspect, n.roleOf, cfg.Now, cfg.Log), cfg.Now()
 	n.door = n.newDoor()
-	n.ctx, n.stop = context.WithCancelCause(context.Background())
+	n.life.begin()
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the relay node: %w", err), n.Close())
 	}
@@ -92,7 +82,7 @@ func (n *Node) open() error {
 	if err := n.openStores(); err != nil {
 		return err
 	}
-	n.source = news.Source{Roster: n.roster.Load, Heads: news.NewHeads(n.backlog)}
+	n.makeParts()
 	n.makePeers()
 	if err := n.openHost(); err != nil {
 		return err
@@ -137,6 +127,21 @@ func (n *Node) size() int {
 	return len(r.Members) + len(r.Relays) + growth
 }
 
+// makeParts makes what works on the stores.
+func (n *Node) makeParts() {
+	heads := news.NewHeads(n.backlog)
+	n.source = news.Source{Roster: n.roster.Load, Heads: heads}
+	n.batches = &batches{
+		topicName: overlay.Topic(n.cfg.Group.ID), roster: n.roster.Load, backlog: n.backlog, heads: heads, sight: n.sight,
+		now: n.cfg.Now, log: n.log, count: n.count, refused: n.door.Refused,
+		queue: make(chan *backlog.Entry, n.cfg.Limits.AppendQueue), stored: n.tellStored,
+	}
+	n.sweeper = &sweeper{
+		every: n.cfg.Limits.Sweep, mail: n.mail, backlog: n.backlog, heads: heads, admits: n.admits, now: n.cfg.Now, log: n.log,
+		former: pace.NewPeers(),
+	}
+}
+
 func (n *Node) newDoor() *door.Door {
 	l := n.cfg.Limits
 	return door.New(door.Config{
@@ -167,15 +172,15 @@ func (n *Node) openHost() error {
 }
 
 func (n *Node) openTopic() error {
-	topic, err := overlay.JoinTopic(n.ctx, n.host, overlay.TopicConfig{
+	topic, err := overlay.JoinTopic(n.life.ctx, n.host, overlay.TopicConfig{
 		Group: n.cfg.Group.ID, Hub: true, Members: n.size(),
 		Admit:    n.admits, // defence: topic-admission
-		Validate: n.validate, Deliver: n.deliver, Rate: n.cfg.Limits.Topic, Log: n.log, Defences: n.cfg.topicDefences,
+		Validate: n.batches.validate, Deliver: n.batches.deliver, Rate: n.cfg.Limits.Topic, Log: n.log, Defences: n.cfg.topicDefences,
 	})
 	if err != nil {
 		return err
 	}
-	n.topic = topic
+	n.topic, n.batches.topic = topic, topic
 	return nil
 }
 
@@ -192,9 +197,9 @@ func (n *Node) makePeers() {
 		OfferRoster: func(envelope []byte) error { return n.takeRoster(envelope, "hello") },
 	}
 	n.peers = peers.New(peers.Config{
-		Handshake: n.handshake, Roster: n.roster.Load, Known: n.cfg.Peers, Via: n.cfg.Via, Members: n.table, Batches: batches{n},
+		Handshake: n.handshake, Roster: n.roster.Load, Known: n.cfg.Peers, Via: n.cfg.Via, Members: n.table, Batches: n.batches,
 		Mail: n.mail, Backlog: n.backlog, Door: n.door, News: n.source, TakeRoster: n.offeredRoster, Presence: n.presence.Ring,
-		Closing: n.ctx, Count: n.count.add, Now: n.cfg.Now, Log: n.log,
+		Closing: n.life.ctx, Count: n.count.add, Now: n.cfg.Now, Log: n.log,
 		Limits: peers.Limits{
 			Admission: l.Admission, Send: l.Send, Heads: l.Heads, MailWindow: l.MailWindow, MailPage: l.MailPage,
 			Streams: 4 * n.size(), Backlog: l.Backlog,
@@ -216,25 +221,22 @@ func (n *Node) openSessions() {
 
 // Run serves until ctx ends or Close is called, then closes the relay node, and returns nil unless something failed.
 func (n *Node) Run(ctx context.Context) error {
-	n.mu.Lock()
-	if n.closed {
-		n.mu.Unlock()
+	if !n.life.enter() {
 		return ErrClosed
 	}
-	n.loops.Add(1)
-	n.mu.Unlock()
 	err := n.loop(ctx)
-	n.loops.Done()
+	n.life.leave()
 	return errors.Join(err, n.Close())
 }
 
 func (n *Node) loop(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(n.ctx, cancel)()
+	defer context.AfterFunc(n.life.ctx, cancel)()
 	group, ctx := errgroup.WithContext(ctx)
 	parts := []func(context.Context) error{
-		n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.watchQuiet, n.announce, n.runPeers,
+		n.batches.run, n.pushHeads, n.pushPresence, n.sweeper.run, n.watchQuiet, n.runPeers,
+		func(ctx context.Context) error { return announce(ctx, n.cfg, n.host, n.admits) },
 	}
 	for _, part := range parts {
 		group.Go(func() error { return part(ctx) })
@@ -243,15 +245,7 @@ func (n *Node) loop(ctx context.Context) error {
 }
 
 // Close ends every session, closes everything and returns when all is quiet. It may be called more than once.
-func (n *Node) Close() error {
-	n.mu.Lock()
-	n.closed = true
-	n.mu.Unlock()
-	n.stop(ErrClosed)
-	n.loops.Wait()
-	n.closing.Do(func() { n.err = n.close() })
-	return n.err
-}
+func (n *Node) Close() error { return n.life.end(n.close) }
 
 func (n *Node) close() error {
 	var errs []error

@@ -7,6 +7,7 @@ import (
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/relaynode/news"
+	"conclave/relaynode/serve"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
@@ -45,6 +46,18 @@ func (n *Node) takeRoster(envelope []byte, from string) error {
 	return nil
 }
 
+// offeredRoster takes a newer roster from whoever has it. An older one is answered with the newer: that one needs it.
+func (n *Node) offeredRoster(msg *wire.RosterUpdate, from string) serve.Verdict {
+	err := n.takeRoster(msg.Envelope, from)
+	if err == nil {
+		return serve.Verdict{}
+	}
+	if isOlder(err) {
+		return serve.Verdict{Reply: &wire.RosterUpdate{Envelope: n.roster.Load().Envelope}}
+	}
+	return serve.Verdict{Code: wire.RefusedMalformed, Text: "that roster is not acceptable", Reason: err}
+}
+
 // rosterChanged acts on a roster that has just been taken.
 func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
 	var added, removed []wire.Role
@@ -65,8 +78,7 @@ func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
 	n.door.RosterChanged(before, next)
 	n.tellEverybody(news.Roster)
 	n.peers.RosterChanged()
-	n.forgotten.Add(gone...)
-	n.forgotten.Ring() // also when nobody left
+	n.sweeper.forget(gone...)
 }
 
 // warnExpiry says in the log that the roster ends soon or has ended.

@@ -129,6 +129,10 @@ func (n *Node) otherRelays(roster *pki.Roster) []RelayStatus {
 	return all
 }
 
+// Held returns the latest batches and mails that the relay node took in, oldest first, those only whose number is above
+// after. It returns none unless Config.Inspect asked for it.
+func (n *Node) Held(after uint64) []Held { return n.sight.after(after) }
+
 // Peer returns the relay node's peer ID.
 func (n *Node) Peer() peer.ID { return n.host.ID() }
 

@@ -26,7 +26,6 @@ var large = map[string]string{
 // wide are the types that are wider than a room allows still. The list only gets shorter.
 var wide = map[string]string{
 	"node/keyagreement.Machine": "it is to be divided by what it decides",
-	"relaynode.Node":            "its topic, rosters and stores are to be types of their own",
 	"node.engine":               "messages hold it still",
 	"node.Node":                 "its public methods stand beside what they ask for",
 }
