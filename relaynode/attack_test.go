@@ -10,7 +10,7 @@ import (
 	"conclave/overlay/topic"
 	"conclave/pki/pkitest"
 
-	"github.com/libp2p/go-libp2p-pubsub/pb"
+	pubsub_pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -18,15 +18,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Attacks are tested in pairs: with every defence on the attack must fail, and with the defence in question off it must
-// work, because an attack that never worked shows nothing. Where the defence is overlay/topic's or overlay/session's, the
-// mutants of those packages are the other half.
+// With every defence on an attack must fail. That it works without, else the test shows nothing, is shown by the mutants of the
+// packages in which the defences are (testdata/mutants.txt).
 
 // pubsubProtocols is every protocol that pubsub ever spoke.
 var pubsubProtocols = []protocol.ID{"/floodsub/1.0.0", "/meshsub/1.0.0", "/meshsub/1.1.0", "/meshsub/1.2.0", "/meshsub/1.3.0"}
-
-// openTopic takes everybody on the topic for a member.
-var openTopic = defences{noTopicAdmission: true, noTopicCheck: true}
 
 // outsider is somebody with a raw libp2p stack who speaks pubsub by hand.
 type outsider struct {
@@ -111,59 +107,19 @@ func utter(topic string, data []byte) *pubsub_pb.RPC {
 	return &pubsub_pb.RPC{Publish: []*pubsub_pb.Message{{Topic: &topic, Data: data}}}
 }
 
-// attack runs one attack with all defences, and as its control without those that are given.
-func attack(t *testing.T, off defences, run func(t *testing.T, d defences, works bool)) {
+// attacked starts a relay node, and two members in its topic.
+func attacked(t testing.TB, g *pkitest.Group) (n *Node, a, b *client, topicA, topicB *topic.Handle) {
 	t.Helper()
-	t.Run("defended", func(t *testing.T) { run(t, defences{}, false) })
-	t.Run("control", func(t *testing.T) { run(t, off, true) })
-}
-
-// defended runs one attack with all defences.
-func defended(t *testing.T, run func(t *testing.T, d defences, works bool)) {
-	t.Helper()
-	t.Run("defended", func(t *testing.T) { run(t, defences{}, false) })
-}
-
-// attackOnTopic runs one attack in a protocol of the topic. It has no control in floodsub, which overlay/topic never speaks.
-func attackOnTopic(t *testing.T, p protocol.ID, run func(t *testing.T, d defences, works bool)) {
-	t.Helper()
-	if p == "/floodsub/1.0.0" {
-		defended(t, run)
-		return
-	}
-	attack(t, openTopic, run)
-}
-
-// attacked starts a relay node with these defences off, and two members in its topic.
-func attacked(t testing.TB, g *pkitest.Group, d defences) (n *Node, a, b *client, topicA, topicB *topic.Handle) {
-	t.Helper()
-	cfg := relayConfig(g)
-	cfg.defences = d
-	n = startRelay(t, cfg)
+	n = startRelay(t, relayConfig(g))
 	a, b = join(t, g, "A", n), join(t, g, "B", n)
 	topicA, topicB = joinTopic(t, g, a.host), joinTopic(t, g, b.host)
 	warmUp(t, g, "A", topicA, topicB)
 	return n, a, b, topicA, topicB
 }
 
-// whether fails the test unless the attack worked exactly when it should.
-func whether(t testing.TB, worked, should bool) {
-	t.Helper()
-	switch {
-	case worked && !should:
-		t.Error("the attack works")
-	case !worked && should:
-		t.Error("without the defence the attack should work, else this test shows nothing")
-	}
-}
-
-// soon waits for something that an attack brings about: long when it should, and as long as it ever took when it should not.
-func soon(should bool, holds func() bool) bool {
-	wait := 500 * time.Millisecond
-	if should {
-		wait = patience
-	}
-	for deadline := time.Now().Add(wait); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+// soon waits for something that an attack would bring about, as long as it ever took.
+func soon(holds func() bool) bool {
+	for deadline := time.Now().Add(500 * time.Millisecond); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if holds() {
 			return true
 		}

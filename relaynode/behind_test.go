@@ -17,7 +17,7 @@ func TestBehindAnotherRelayNode(t *testing.T) {
 			cfg.Via, cfg.Peers = cfg.Peers, nil
 		}
 	})
-	eventually(t, "the inner one has a slot", func() bool { return outer.circuits.has(inner.Peer()) })
+	eventually(t, "the inner one has a slot", func() bool { return outer.door.Reserved(inner.Peer()) })
 	through := func(role string) *client {
 		id := g.Member(role)
 		h := newHost(t, id.Identity)

@@ -15,7 +15,6 @@ import (
 	"conclave/relaynode/mailbox"
 
 	ma "github.com/multiformats/go-multiaddr"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config is what a Node is made of.
@@ -53,30 +52,10 @@ type Config struct {
 	Now func() time.Time
 	// ListenUDP opens the sockets under QUIC; nil means the system's. Anything else is for simulated networks.
 	ListenUDP func(network string, at *net.UDPAddr) (net.PacketConn, error)
-	// Registerer gets the host's metrics. Nil registers none.
-	Registerer prometheus.Registerer
 	// Inspect is how many of the latest batches and mails Held returns. Zero keeps none for it; a window asks for some.
 	Inspect int
 	// Limits bound what peers can cost. Zero fields take their defaults.
 	Limits Limits
-
-	// defences are switched off by tests only.
-	defences defences
-}
-
-// defences are what the attack tests switch off one by one, to show that each attack works without its defence. The zero
-// value is everything switched on.
-type defences struct {
-	noAdmissionTimer bool // connections of strangers and of the silent stay open
-	noCircuitACL     bool // anybody reserves and connects
-	noTopicAdmission bool // the topic takes anybody for a member
-	noTopicCheck     bool // a batch from the topic is neither parsed nor verified before it is handed on
-	noBatchCheck     bool // a batch is whatever somebody says is one, wherever it comes from
-	noRevocation     bool // who left the roster stays connected
-	noMailOwner      bool // an acknowledgement deletes anybody's mail
-	keepOldConns     bool // connections that a member had before stay when it comes back over another
-	noForwardCheck   bool // another relay node's word deletes mail that was never handed to it
-	fieldIsIdentity  bool // a session's peer is the one that its certificate names, not the one that was proven
 }
 
 // Limits bound what peers can cost the relay node. Every zero field takes the default beside it.

@@ -14,32 +14,18 @@ type counters struct {
 
 // Names of what is dropped, refused or closed. They appear in Status and in logs.
 const (
-	dropAppendQueue   = "append-queue-full"        // a topic batch that the appender could not take; its sender stores it again
-	dropAppendFailed  = "append-failed"            // a topic batch that the backlog could not write
-	dropEvent         = "event-queue-full"         // an event that a subscriber was too slow for
-	dropTopicMalform  = "topic-malformed"          // a topic batch without the shape of one
-	dropTopicForged   = "topic-forged"             // a topic batch whose signature is wrong
-	dropTopicStranger = "topic-stranger"           // a topic batch signed by somebody who is not in the roster
-	closeUnadmitted   = "connection-not-in-roster" // a connection closed because its peer is not in the roster
-	closeSilent       = "connection-no-handshake"  // a connection closed because its peer did not finish the handshake
-	closeRevoked      = "connection-revoked"       // a connection closed because a roster removed its peer
-	closeGreet        = "connection-newly-in-roster"
+	dropAppendQueue   = "append-queue-full"     // a topic batch that the appender could not take; its sender stores it again
+	dropAppendFailed  = "append-failed"         // a topic batch that the backlog could not write
+	dropTopicMalform  = "topic-malformed"       // a topic batch without the shape of one
+	dropTopicForged   = "topic-forged"          // a topic batch whose signature is wrong
+	dropTopicStranger = "topic-stranger"        // a topic batch signed by somebody who is not in the roster
 	closeSlow         = "session-too-slow"      // a session closed because its peer did not read
 	closeReplaced     = "session-replaced"      // a session closed because its peer opened a newer one
-	closeOlder        = "connection-replaced"   // a connection closed because its peer has a session over a newer one
 	handshakeFailed   = "handshake-refused"     // a session that ended before it began
-	denyReserve       = "circuit-reserve"       // a reservation refused by the ACL
-	denyConnect       = "circuit-connect"       // a circuit refused by the ACL
 	rosterConflict    = "roster-conflict"       // a second roster with one version
 	rosterRefused     = "roster-refused"        // a roster that is not the group's, or older
 	deliveryStalled   = "delivery-window-stall" // mail that was handed on and not acknowledged in time
 	dropStoredNotice  = "stored-notice-queue"   // acknowledgements that a member was too slow to take
-	peeringFailed     = "peering-refused"       // a session between relay nodes that ended before it began
-	dropClaims        = "peer-heads-too-many"   // heads of another relay node that were not looked at
-	dropCopyOld       = "copy-too-old"          // a batch of another relay node that is past its time here
-	dropForward       = "forwarded-mail"        // mail of another relay node that could not be handed on
-	dropCollected     = "collected-not-given"   // acknowledgements of mail that was not forwarded there
-	forwardStalled    = "forward-stall"         // forwarded mail that was not acknowledged in time
 )
 
 func newCounters() *counters { return &counters{n: make(map[string]uint64)} }

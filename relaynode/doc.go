@@ -12,9 +12,9 @@
 //	  | <-- Presence, Heads, Delivery ------ |  hints, the backlog's state, pending mail
 //	  | -- Deposit, Store, Fetch, Ack -----> |  rate limited for each peer, refused by name
 //
-// The relay nodes of a group are connected to each other, by a session of their own kind (peering.go, peerlink.go): they
-// share the topic, tell each other who is where, forward mail to where its recipient is (forward.go) and copy what one of
-// them missed (copier.go). A relay node believes another one as far as availability goes and no further.
+// The relay nodes of a group are connected to each other, by a session of their own kind (package peers): they share the
+// topic, tell each other who is where, forward mail to where its recipient is and copy what one of them missed. A relay node
+// believes another one as far as availability goes and no further.
 //
 // What it guarantees: mail and batches are durable before they are acknowledged; nobody outside the roster subscribes,
 // publishes, reserves, connects, deposits or fetches; an identity is always the one that the secure channel proved,
@@ -25,10 +25,10 @@
 // hostile relay node can delay and drop, so nothing about safety may rest on what it says: presence, counts and order
 // are hints.
 //
-// Inside, one goroutine owns each thing: a session is its stream's handler (member.go), with another that tells news
-// while there is some (tell.go); the topic's batches are stored by one appender (topic.go); rosters, sessions and the
-// backlog's heads each have one table with a lock (roster.go, table.go, heads.go). Handlers return a verdict and one
-// place (handle.go, func answer) replies, logs and counts it.
+// Who may come in is decided by package door. Inside, one goroutine owns each thing: a session is its stream's handler, which
+// is package serve's loop, with another that tells news while there is some (package news); the topic's batches are stored by
+// one appender (batches.run), old ones and old mail deleted by one sweeper; rosters and sessions each have one table with a
+// lock. Handlers return a verdict and one place, the loop, replies and has it logged and counted.
 //
 // It may be imported by cmd/relay, by the relay node's pages and by tests. It never imports node/... or pki/authority,
 // not even through others: a relay that cannot read must not link the reader.

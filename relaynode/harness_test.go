@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +36,36 @@ func TestMain(m *testing.M) {
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// logbook is a log that a test can read, from Info on.
+type logbook struct {
+	mu    sync.Mutex
+	lines []string // guarded by mu
+}
+
+// Enabled implements slog.Handler.
+func (*logbook) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+
+// Handle implements slog.Handler.
+func (b *logbook) Handle(_ context.Context, r slog.Record) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lines = append(b.lines, r.Message)
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (b *logbook) WithAttrs([]slog.Attr) slog.Handler { return b }
+
+// WithGroup implements slog.Handler.
+func (b *logbook) WithGroup(string) slog.Handler { return b }
+
+// has reports whether a line was logged.
+func (b *logbook) has(line string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Contains(b.lines, line)
+}
 
 // relayConfig is the configuration of a test's relay node: one TCP port on loopback, everything in memory.
 func relayConfig(g *pkitest.Group) Config { return relayConfigOf(g, 0) }

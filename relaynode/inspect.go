@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -39,7 +40,11 @@ const maxHeldBytes = 2 << 20
 
 // sight keeps the latest things that the relay node took in. A nil sight keeps nothing.
 type sight struct {
-	keep int // static
+	// static
+	keep   int
+	roleOf func(peer.ID) wire.Role
+	now    func() time.Time
+	log    *slog.Logger
 
 	mu    sync.Mutex
 	last  uint64 // guarded by mu
@@ -47,11 +52,11 @@ type sight struct {
 	bytes int    // guarded by mu; of items
 }
 
-func newSight(keep int) *sight {
+func newSight(keep int, roleOf func(peer.ID) wire.Role, now func() time.Time, log *slog.Logger) *sight {
 	if keep <= 0 {
 		return nil
 	}
-	return &sight{keep: keep}
+	return &sight{keep: keep, roleOf: roleOf, now: now, log: log}
 }
 
 func (s *sight) add(h Held) {
@@ -69,24 +74,23 @@ func (s *sight) add(h Held) {
 	s.items = slices.Delete(s.items, 0, drop)
 }
 
-// Held returns the latest batches and mails that the relay node took in, oldest first, those only whose number is above
-// after. It returns none unless Config.Inspect asked for it.
-func (n *Node) Held(after uint64) []Held {
-	if n.sight == nil {
+// after returns what is kept whose number is above n, oldest first.
+func (s *sight) after(n uint64) []Held {
+	if s == nil {
 		return nil
 	}
-	n.sight.mu.Lock()
-	defer n.sight.mu.Unlock()
-	i := slices.IndexFunc(n.sight.items, func(h Held) bool { return h.Number > after })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.items, func(h Held) bool { return h.Number > n })
 	if i < 0 {
 		return nil
 	}
-	return slices.Clone(n.sight.items[i:])
+	return slices.Clone(s.items[i:])
 }
 
-// sawBatch notes a batch that has just become durable.
-func (n *Node) sawBatch(e backlog.Entry, way string) {
-	if n.sight == nil {
+// batch notes a batch that has just become durable.
+func (s *sight) batch(e backlog.Entry, way string) {
+	if s == nil {
 		return
 	}
 	what := wire.BatchControl
@@ -94,16 +98,16 @@ func (n *Node) sawBatch(e backlog.Entry, way string) {
 		what = wire.BatchFrames
 	}
 	h := Held{
-		Time: n.cfg.Now(), Way: way, What: what.String(), From: n.roleOf(e.Signer), ID: e.ID.String(), Data: e.Data,
+		Time: s.now(), Way: way, What: what.String(), From: s.roleOf(e.Signer), ID: e.ID.String(), Data: e.Data,
 		Frames: e.Frames,
 	}
-	n.log.Debug("batch stored", "kind", h.What, "from", h.From, "bytes", len(h.Data), "way", way)
-	n.sight.add(h)
+	s.log.Debug("batch stored", "kind", h.What, "from", h.From, "bytes", len(h.Data), "way", way)
+	s.add(h)
 }
 
-// sawMail notes a mail that has just become durable.
-func (n *Node) sawMail(from peer.ID, item wire.MailItem) {
-	if n.sight == nil {
+// mail notes a mail that has just become durable.
+func (s *sight) mail(from peer.ID, item wire.MailItem) {
+	if s == nil {
 		return
 	}
 	what := "share"
@@ -112,11 +116,11 @@ func (n *Node) sawMail(from peer.ID, item wire.MailItem) {
 	}
 	id := wire.MailIDOf(from, item.To, item.Kind, item.Payload)
 	h := Held{
-		Time: n.cfg.Now(), Way: "session", What: what, From: n.roleOf(from), To: n.roleOf(item.To),
+		Time: s.now(), Way: "session", What: what, From: s.roleOf(from), To: s.roleOf(item.To),
 		ID: hex.EncodeToString(id[:]), Data: item.Payload,
 	}
-	n.log.Debug("mail stored", "kind", h.What, "from", h.From, "to", h.To, "bytes", len(h.Data))
-	n.sight.add(h)
+	s.log.Debug("mail stored", "kind", h.What, "from", h.From, "to", h.To, "bytes", len(h.Data))
+	s.add(h)
 }
 
 // Parts says what each stretch of the bytes is, in order and without gaps, as the relay node can tell from the public

@@ -48,7 +48,7 @@ func TestHeldIsWhatCame(t *testing.T) {
 }
 
 func TestHeldIsBounded(t *testing.T) {
-	s := newSight(3)
+	s := newSight(3, nil, nil, nil)
 	for range 5 {
 		s.add(Held{Data: make([]byte, 10)})
 	}
@@ -61,7 +61,7 @@ func TestHeldIsBounded(t *testing.T) {
 	if len(s.items) != 1 || s.bytes > maxHeldBytes {
 		t.Errorf("it keeps %d things, %d bytes", len(s.items), s.bytes)
 	}
-	if newSight(0) != nil {
+	if newSight(0, nil, nil, nil) != nil {
 		t.Error("it keeps something that nobody asked for")
 	}
 }
@@ -128,7 +128,7 @@ func controlBatch(t *testing.T, g *pkitest.Group, item []byte) []byte {
 // Circuits are counted while they are open, and so is what goes through them.
 func TestStatusSaysHowFarEverybodyHasCome(t *testing.T) {
 	g := pkitest.NewGroup(t, "A", "B", "C")
-	n, a, b, _, _ := attacked(t, g, defences{})
+	n, a, b, _, _ := attacked(t, g)
 	circuit(t, n, b.host, a.host)
 	of := func() map[wire.Role]MemberStatus {
 		s, err := n.Status(t.Context())

@@ -5,6 +5,7 @@ import (
 
 	"conclave/overlay/lan"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -14,17 +15,17 @@ type LAN struct {
 	Interfaces []string
 }
 
-// announce lets members on the local network find the relay node, until ctx ends. It looks for nobody itself.
-func (n *Node) announce(ctx context.Context) error {
-	if n.cfg.LAN == nil {
+// announce lets members on the local network find the relay node on host h, until ctx ends. It looks for nobody itself.
+func announce(ctx context.Context, cfg Config, h host.Host, admits func(peer.ID) bool) error {
+	if cfg.LAN == nil {
 		return nil
 	}
 	service, err := lan.Start(lan.Config{
-		Group: n.cfg.Group.ID, Self: n.host.ID(), Listen: n.host.Network().ListenAddresses, Admit: n.admits,
-		Found: func(peer.AddrInfo) {}, Links: lan.Only(n.cfg.LAN.Interfaces...), Log: n.log,
+		Group: cfg.Group.ID, Self: h.ID(), Listen: h.Network().ListenAddresses, Admit: admits,
+		Found: func(peer.AddrInfo) {}, Links: lan.Only(cfg.LAN.Interfaces...), Log: cfg.Log,
 	})
 	if err != nil {
-		n.log.Warn("members on the local network cannot find this relay node by themselves", "err", err)
+		cfg.Log.Warn("members on the local network cannot find this relay node by themselves", "err", err)
 		return nil
 	}
 	<-ctx.Done()

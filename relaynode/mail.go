@@ -5,20 +5,22 @@ import (
 	"errors"
 
 	"conclave/overlay/wire"
+	"conclave/relaynode/news"
+	"conclave/relaynode/serve"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // deposit leaves items in mailboxes and answers when they are durable. A recipient that is connected is woken at once.
 // The sender is the session's proven peer.
-func (m *member) deposit(ctx context.Context, msg *wire.Deposit) verdict {
+func (m *member) deposit(ctx context.Context, msg *wire.Deposit) serve.Verdict {
 	n := m.n
 	size := 0
 	for _, item := range msg.Items {
 		size += len(item.Payload)
 	}
-	if !patiently(ctx, m.rates.bytes, size) {
-		return verdict{code: wire.RefusedLimit, text: "too many bytes deposited"}
+	if !m.loop.Rates.Bring(ctx, size) {
+		return serve.Verdict{Code: wire.RefusedLimit, Text: "too many bytes deposited"}
 	}
 	roster := n.roster.Load()
 	known := make([]wire.MailItem, 0, len(msg.Items))
@@ -29,10 +31,10 @@ func (m *member) deposit(ctx context.Context, msg *wire.Deposit) verdict {
 	}
 	results, err := n.mail.Deposit(ctx, m.peer, known, n.cfg.Now())
 	if err != nil {
-		return verdict{code: wire.RefusedFailed, text: "the mailbox failed", reason: err}
+		return serve.Verdict{Code: wire.RefusedFailed, Text: "the mailbox failed", Reason: err}
 	}
 	if len(results) != len(known) {
-		return verdict{code: wire.RefusedFailed, text: "the mailbox failed", reason: errors.New("verdicts are missing")}
+		return serve.Verdict{Code: wire.RefusedFailed, Text: "the mailbox failed", Reason: errors.New("verdicts are missing")}
 	}
 	reply := &wire.DepositResult{Seq: msg.Seq, Verdicts: make([]wire.Verdict, len(msg.Items)), Database: n.database}
 	next := 0
@@ -43,7 +45,7 @@ func (m *member) deposit(ctx context.Context, msg *wire.Deposit) verdict {
 		}
 	}
 	m.deposited(msg.Items, reply.Verdicts)
-	return verdict{reply: reply}
+	return serve.Verdict{Reply: reply}
 }
 
 // deposited reports what became of a deposit and wakes its recipients.
@@ -54,12 +56,10 @@ func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
 		to := items[i].To
 		switch {
 		case v == wire.VerdictStored:
-			n.sawMail(m.peer, items[i])
-			n.bus.publish(MailStored{Time: n.cfg.Now(), From: m.role, To: n.roleOf(to), Kind: items[i].Kind, Bytes: len(items[i].Payload)})
+			n.sight.mail(m.peer, items[i])
 		case !v.Accepted():
 			n.count.inc("deposit-refused: " + v.String())
 			n.log.Info("deposit refused", "from", m.role, "to", n.roleOf(to), "verdict", v)
-			n.bus.publish(Refused{Time: n.cfg.Now(), Peer: m.peer, Role: m.role, What: "deposit", Reason: v.String()})
 			continue
 		}
 		if woken[to] {
@@ -67,29 +67,20 @@ func (m *member) deposited(items []wire.MailItem, verdicts []wire.Verdict) {
 		}
 		woken[to] = true
 		if r := n.table.get(to); r != nil {
-			r.news.set(newsMail)
+			r.news.Set(news.Mail)
 		}
-		n.forwarder.wake(to)
+		n.peers.Wake(to)
 	}
 }
 
 // acknowledge deletes mail on its recipient's word. Only the proven recipient's mail is looked at.
-func (m *member) acknowledge(ctx context.Context, msg *wire.DeliveryAck) verdict {
-	owners := []peer.ID{m.peer}
-	if m.n.cfg.defences.noMailOwner {
-		owners = nil
-		for _, other := range m.n.roster.Load().Members {
-			owners = append(owners, other.Peer)
-		}
+func (m *member) acknowledge(ctx context.Context, msg *wire.DeliveryAck) serve.Verdict {
+	if _, err := m.n.mail.Acknowledge(ctx, m.peer, msg.IDs); err != nil { // defence: mail-owner
+		return serve.Verdict{Code: wire.RefusedFailed, Text: "the mailbox failed", Reason: err}
 	}
-	for _, owner := range owners {
-		if _, err := m.n.mail.Acknowledge(ctx, owner, msg.IDs); err != nil {
-			return verdict{code: wire.RefusedFailed, text: "the mailbox failed", reason: err}
-		}
-	}
-	m.collectForeign(msg.IDs)
+	m.handed.Acknowledge(m.peer, msg.IDs)
 	if m.mail.acknowledged(msg.IDs) {
-		m.news.set(newsMail)
+		m.news.Set(news.Mail)
 	}
-	return verdict{}
+	return serve.Verdict{}
 }

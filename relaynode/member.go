@@ -9,6 +9,10 @@ import (
 
 	"conclave/overlay/session"
 	"conclave/overlay/wire"
+	"conclave/pki"
+	"conclave/relaynode/news"
+	"conclave/relaynode/peers"
+	"conclave/relaynode/serve"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -31,34 +35,34 @@ type member struct {
 	peer  peer.ID
 	role  wire.Role
 	since time.Time
-	rates *rates
+	loop  *serve.Loop
 	end   context.CancelCauseFunc // ends the session
-	news  *news
+	news  *news.News
 	mail  *mailWindow
 	quiet atomic.Bool // nothing came from it for a while
 
-	foreign foreign
+	handed peers.Handed // mail of other relay nodes that was handed on in this session
 }
 
 // serveSession is the handler of one session stream, from the handshake to the end.
 func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 	known := n.roster.Load().Version
-	conn, err := n.accept(ctx, s)
+	conn, err := accept(ctx, s, n.handshake)
 	if err != nil {
-		n.refused(s.Conn().RemotePeer(), "handshake", handshakeFailed)
+		n.door.Refused(s.Conn().RemotePeer(), "handshake", handshakeFailed)
 		return err
 	}
-	p := conn.Peer() // proven by the secure channel; a field of a message never says who somebody is
-	if n.cfg.defences.fieldIsIdentity {
-		p = conn.Remote().Peer
-	}
+	p := proven(conn)
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	m := &member{n: n, conn: conn, under: s.Conn(), peer: p, role: conn.Remote().Role, since: n.cfg.Now(), rates: n.rates.get(p), end: end}
-	m.news = newNews(m.teller(ctx, told{roster: known}))
+	m := &member{n: n, conn: conn, under: s.Conn(), peer: p, role: conn.Remote().Role, since: n.cfg.Now(), end: end}
+	m.loop = &serve.Loop{
+		Conn: conn, Rates: n.door.MemberRates(p), Handle: m.handle, Refused: m.refusedRequest, Patience: n.cfg.Limits.Send, TooSlow: m.tooSlow,
+	}
+	m.news = news.New(m.teller(ctx, told{Told: news.Told{Roster: known}}))
 	m.mail = newMailWindow(n.cfg.Limits.MailPage, n.cfg.Limits.MailWindow, func(lost int) {
 		n.count.add(deliveryStalled, lost)
-		m.news.set(newsMail)
+		m.news.Set(news.Mail)
 	})
 	// Closing the connection is what wakes a reader and a writer that wait for the peer.
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -67,13 +71,23 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 	return nil // the stream has ended: a reset would take away what the member has not read yet
 }
 
+// proven returns who is at the other end: whom the secure channel proved, and not whom the certificate names that was shown. A
+// field of a message never says who somebody is.
+func proven(conn interface {
+	Peer() peer.ID
+	Remote() *pki.Certificate
+},
+) peer.ID {
+	return conn.Peer() // defence: proven-identity
+}
+
 // accept runs the handshake on a goroutine of its own and waits for it: verifying certificates takes a deep stack, which
 // the handler's goroutine would keep for as long as the session lives.
-func (n *Node) accept(ctx context.Context, s network.Stream) (conn *session.Conn, err error) {
+func accept(ctx context.Context, s network.Stream, cfg session.Config) (conn *session.Conn, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		conn, err = session.Accept(ctx, s, n.handshake)
+		conn, err = session.Accept(ctx, s, cfg)
 	}()
 	<-done
 	return conn, err
@@ -87,9 +101,9 @@ func (m *member) serve(ctx context.Context) {
 		_ = before.conn.Offer(&wire.Refusal{Code: wire.RefusedReplaced, Text: errReplaced.Error()}) // a courtesy
 		before.end(errReplaced)
 	}
-	if old := n.olderConns(m); len(old) > 0 {
+	if old := n.door.Older(m.under); len(old) > 0 {
 		var retiring sync.WaitGroup
-		retiring.Go(func() { n.retire(ctx, old) })
+		retiring.Go(func() { n.door.Retire(ctx, old) })
 		defer retiring.Wait()
 	}
 	// The roster may have changed between the handshake and this line; from here on rosterChanged finds the session.
@@ -97,86 +111,38 @@ func (m *member) serve(ctx context.Context) {
 		m.end(errRevoked)
 	}
 	n.online(m)
-	m.news.set(newsPresence | newsRoster | newsHeads | newsMail)
-	err := m.listen(ctx)
+	m.news.Set(news.Presence | news.Roster | news.Backlog | news.Mail)
+	err := m.loop.Listen(ctx)
 	m.end(err)
 	_ = m.conn.Close()
 	m.mail.close()
-	m.news.close()
+	m.news.Close()
 	n.offline(m, context.Cause(ctx))
 }
 
-// lastWords is how long a connection that was replaced is kept for what is still to be written to it. Arbitrary.
-const lastWords = 250 * time.Millisecond
+// Heard implements door.Session.
+func (m *member) Heard() time.Time { return m.conn.Heard() }
 
-// olderConns returns the connections that a member had before the one of its present session. Mostly they are dead, which
-// shows nowhere: its address changed, or the network was away. As long as they are there the library opens streams over
-// them, pubsub's too, and the member stays deaf.
-func (n *Node) olderConns(m *member) (old []network.Conn) {
-	if n.cfg.defences.keepOldConns {
-		return nil
-	}
-	for _, c := range n.host.Network().ConnsToPeer(m.peer) {
-		if c.ID() != m.under.ID() && c.Stat().Opened.Before(m.under.Stat().Opened) {
-			old = append(old, c)
-		}
-	}
-	return old
-}
+// Offer implements peers.Member.
+func (m *member) Offer(msg wire.Message) error { return m.conn.Offer(msg) }
 
-// retire closes connections that a newer one replaces, unless the session over the newer one has ended already: which of
-// the two is the living one is then for the member to say.
-func (n *Node) retire(ctx context.Context, old []network.Conn) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(lastWords):
-	}
-	for _, c := range old {
-		n.count.inc(closeOlder)
-		_ = c.Close() // it is given up either way
-	}
-}
+// Handed implements peers.Member.
+func (m *member) Handed() *peers.Handed { return &m.handed }
 
-// listen reads requests and answers each, until the stream ends.
-func (m *member) listen(ctx context.Context) error {
-	for {
-		msg, err := m.conn.Receive()
-		if err != nil {
-			return err
-		}
-		if err := m.respond(ctx, msg); err != nil {
-			return err
-		}
+// SetQuiet implements door.Session.
+func (m *member) SetQuiet(quiet bool) (changed bool) {
+	if m.quiet.Swap(quiet) == quiet {
+		return false
 	}
-}
-
-// respond answers one request.
-func (m *member) respond(ctx context.Context, msg wire.Message) error {
-	v := verdict{code: wire.RefusedLimit, text: "too many requests"}
-	if patiently(ctx, m.rates.requests, 1) {
-		v = m.handle(ctx, msg)
-	}
-	return m.answer(ctx, msg, v)
-}
-
-// send writes one message, waiting for a peer that is slow, but not for ever.
-func (m *member) send(ctx context.Context, msg wire.Message) error {
-	limited, cancel := context.WithTimeout(ctx, m.n.cfg.Limits.Send)
-	defer cancel()
-	err := m.conn.Send(limited, msg)
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		m.n.count.inc(closeSlow)
-		return errTooSlow
-	}
-	return err
+	m.n.log.Info("member heard", "role", m.role, "silent", quiet)
+	m.n.peers.Wake(m.peer) // it may have gone to another relay node
+	return true
 }
 
 // online tells everybody who wants to know that a session began.
 func (n *Node) online(m *member) {
 	n.log.Info("member online", "role", m.role, "peer", m.peer)
-	n.bus.publish(MemberOnline{Time: m.since, Role: m.role, Peer: m.peer})
-	n.presence.ring()
+	n.presence.Ring()
 }
 
 // offline tells everybody who wants to know that a session ended, unless a newer one of that member is there.
@@ -190,8 +156,7 @@ func (n *Node) offline(m *member, cause error) {
 		reason = cause.Error()
 	}
 	n.log.Info("member offline", "role", m.role, "peer", m.peer, "reason", reason)
-	n.bus.publish(MemberOffline{Time: n.cfg.Now(), Role: m.role, Peer: m.peer, Reason: reason})
-	n.presence.ring()
-	n.forwarder.wake(m.peer) // it may be at another relay node
-	n.door.watchPeer(m.peer)
+	n.presence.Ring()
+	n.peers.Wake(m.peer) // it may be at another relay node
+	n.door.WatchPeer(m.peer)
 }

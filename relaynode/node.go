@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"conclave/overlay"
@@ -15,7 +14,11 @@ import (
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/relaynode/backlog"
+	"conclave/relaynode/door"
 	"conclave/relaynode/mailbox"
+	"conclave/relaynode/news"
+	"conclave/relaynode/pace"
+	"conclave/relaynode/peers"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -30,42 +33,27 @@ type Node struct {
 	// static after construction
 	cfg       Config
 	log       *slog.Logger
-	topicName string
 	database  wire.DatabaseID
 	started   time.Time
 	host      host.Host
 	topic     *topic.Handle
 	sessions  *overlay.StreamServer
-	peers     *overlay.StreamServer // of other relay nodes
+	peers     *peers.Peers // sessions with other relay nodes
 	handshake session.Config
-	db        *durable.DB // nil: everything is in memory
+	db        *durable.DB
 	mail      mailbox.Store
 	backlog   backlog.Store
-	heads     *headReader
+	source    news.Source
 	roster    *pki.Membership
 	table     *table
-	peering   *peering
-	forwarder *forwarder
-	rates     *ratebook
-	door      *doorkeeper
+	door      *door.Door
 	count     *counters
-	bus       *bus
 	sight     *sight // nil: nothing is kept for Held
-	circuits  *circuits
-	forgotten *peerSet            // members that left the roster and whose mail has to go
-	appends   chan *backlog.Entry // from the topic to the appender
-	headsBell bell
-	presence  bell
-	sweep     bell
+	sweeper   *sweeper
+	batches   *batches
+	presence  pace.Bell
 
-	ctx  context.Context // ends when Close begins
-	stop context.CancelFunc
-
-	mu      sync.Mutex     // guards closed, and loops.Add against loops.Wait
-	closed  bool           // guarded by mu
-	loops   sync.WaitGroup // Run
-	closing sync.Once
-	err     error // of closing; set before closing is done
+	life lifetime
 }
 
 // New opens the state, listens, and returns a relay node that admits and serves once Run is called. When it returns an
@@ -76,15 +64,13 @@ func New(cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("configuring the relay node: %w", err)
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Log, topicName: topic.Name(cfg.Group.ID),
-		roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile), table: newTable(), rates: newRatebook(cfg.Limits),
-		count: newCounters(), forgotten: newPeerSet(), appends: make(chan *backlog.Entry, cfg.Limits.AppendQueue),
-		headsBell: newBell(), presence: newBell(), sweep: newBell(),
+		cfg: cfg, log: cfg.Log,
+		roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile), table: newTable(),
+		count: newCounters(), presence: pace.NewBell(),
 	}
-	n.bus = newBus(n.count)
-	n.sight, n.circuits, n.started = newSight(cfg.Inspect), newCircuits(), cfg.Now()
-	n.door, n.peering, n.forwarder = newDoorkeeper(n), newPeering(n), newForwarder(n)
-	n.ctx, n.stop = context.WithCancel(context.Background())
+	n.sight, n.started = newSight(cfg.Inspect, n.roleOf, cfg.Now, cfg.Log), cfg.Now()
+	n.door = n.newDoor()
+	n.life.begin()
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the relay node: %w", err), n.Close())
 	}
@@ -97,6 +83,8 @@ func (n *Node) open() error {
 	if err := n.openStores(); err != nil {
 		return err
 	}
+	n.makeParts()
+	n.makePeers()
 	if err := n.openHost(); err != nil {
 		return err
 	}
@@ -104,29 +92,23 @@ func (n *Node) open() error {
 		return err
 	}
 	n.openSessions()
-	n.peers = n.peering.open()
+	n.peers.Open(n.host)
 	n.warnExpiry(n.roster.Load())
 	return nil
 }
 
-func (n *Node) openStores() error {
+func (n *Node) openStores() (err error) {
+	schemas, options := []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{PageSize: mailbox.PageSize}
 	if n.cfg.StatePath == "" {
-		n.mail, n.backlog = mailbox.NewMemory(n.mailLimits), backlog.NewMemory(n.cfg.Limits.Backlog)
-		db, err := durable.OpenMemory(nil, durable.Options{})
-		if err != nil {
-			return err
-		}
-		n.database = db.ID() // random, as a new file's would be
-		n.heads = newHeadReader(n.backlog)
-		return db.Close()
+		n.db, err = durable.OpenMemory(schemas, options)
+	} else {
+		n.db, err = durable.Open(n.cfg.StatePath, schemas, options)
 	}
-	db, err := durable.Open(n.cfg.StatePath, []durable.Schema{mailbox.Schema(), backlog.Schema()}, durable.Options{PageSize: mailbox.PageSize})
 	if err != nil {
 		return err
 	}
-	n.db, n.database = db, db.ID()
-	n.mail, n.backlog = mailbox.NewSQLite(db, n.mailLimits), backlog.NewSQLite(db, n.cfg.Limits.Backlog)
-	n.heads = newHeadReader(n.backlog)
+	n.database = n.db.ID()
+	n.mail, n.backlog = mailbox.NewSQLite(n.db, n.mailLimits), backlog.NewSQLite(n.db, n.cfg.Limits.Backlog)
 	return nil
 }
 
@@ -146,49 +128,91 @@ func (n *Node) size() int {
 	return len(r.Members) + len(r.Relays) + growth
 }
 
+// makeParts makes what works on the stores.
+func (n *Node) makeParts() {
+	heads := news.NewHeads(n.backlog)
+	n.source = news.Source{Roster: n.roster.Load, Heads: heads}
+	n.batches = &batches{
+		topicName: topic.Name(n.cfg.Group.ID), roster: n.roster.Load, backlog: n.backlog, heads: heads, sight: n.sight,
+		now: n.cfg.Now, log: n.log, count: n.count, refused: n.door.Refused,
+		queue: make(chan *backlog.Entry, n.cfg.Limits.AppendQueue), stored: n.tellStored,
+	}
+	n.sweeper = &sweeper{
+		every: n.cfg.Limits.Sweep, mail: n.mail, backlog: n.backlog, heads: heads, admits: n.admits, now: n.cfg.Now, log: n.log,
+		former: pace.NewPeers(),
+	}
+}
+
+func (n *Node) newDoor() *door.Door {
+	l := n.cfg.Limits
+	return door.New(door.Config{
+		Roster: n.roster.Load, Count: n.count.inc, Log: n.log,
+		HasSession: func(p peer.ID) bool { return n.table.online(p) || n.peers.Linked(p) },
+		Limits:     door.Limits{Admission: l.Admission, Requests: l.Requests, Bytes: l.Bytes, Fetches: l.Fetches},
+	})
+}
+
+// watchQuiet takes members off the list of those who are present while nothing comes from them.
+func (n *Node) watchQuiet(ctx context.Context) error {
+	door.WatchQuiet(ctx, n.cfg.Limits.Quiet, n.table.all, n.presence.Ring)
+	return nil
+}
+
 func (n *Node) openHost() error {
 	h, err := overlay.NewHost(overlay.HostConfig{
 		Identity: n.cfg.Identity, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Peers: n.size(),
-		Relay: &overlay.RelayConfig{ACL: acl{n}, Tracer: n.circuits}, Registerer: n.cfg.Registerer, Log: n.log,
+		Relay: &overlay.RelayConfig{ACL: n.door.ACL(), Tracer: n.door.Tracer()}, Log: n.log,
 		ListenUDP: n.cfg.ListenUDP,
 	})
 	if err != nil {
 		return err
 	}
 	n.host = h
-	h.Network().Notify(n.door.notifiee())
-	h.Network().Notify(n.circuits.notifiee())
-	for _, c := range h.Network().Conns() {
-		n.door.watch(c) // came before we listened for it
-	}
+	n.door.Watch(h.Network())
 	return nil
 }
 
 func (n *Node) openTopic() error {
-	admit := n.admits
-	if n.cfg.defences.noTopicAdmission {
-		admit = func(peer.ID) bool { return true }
-	}
-	joined, err := topic.Join(n.ctx, n.host, topic.Config{
-		Group: n.cfg.Group.ID, Hub: true, Members: n.size(), Admit: admit, Validate: n.validate, Deliver: n.deliver,
-		Rate: n.cfg.Limits.Topic, Log: n.log,
+	topic, err := topic.Join(n.life.ctx, n.host, topic.Config{
+		Group: n.cfg.Group.ID, Hub: true, Members: n.size(),
+		Admit:    n.admits, // defence: topic-admission
+		Validate: n.batches.validate, Deliver: n.batches.deliver, Rate: n.cfg.Limits.Topic, Log: n.log,
 	})
 	if err != nil {
 		return err
 	}
-	n.topic = joined
+	n.topic, n.batches.topic = topic, topic
 	return nil
 }
 
 // sessionService is the name under which the resource manager accounts for session streams.
 const sessionService = "conclave.session"
 
-func (n *Node) openSessions() {
+// makePeers makes what speaks with other relay nodes, before the host: whoever connects may need it.
+func (n *Node) makePeers() {
+	l := n.cfg.Limits
 	n.handshake = session.Config{
 		Group: n.cfg.Group, Cert: n.cfg.Certificate, Identity: n.cfg.Identity, Roster: n.roster.Load, Now: n.cfg.Now,
 		Database: n.database, Nonces: session.NewNonceCache(), Log: n.log, Timeout: n.cfg.Limits.Admission,
 		OfferRoster: func(envelope []byte) error { return n.takeRoster(envelope, "hello") },
 	}
+	n.peers = peers.New(peers.Config{
+		Handshake: n.handshake, Roster: n.roster.Load, Known: n.cfg.Peers, Via: n.cfg.Via, Members: n.table, Batches: n.batches,
+		Mail: n.mail, Backlog: n.backlog, Door: n.door, News: n.source, TakeRoster: n.offeredRoster, Presence: n.presence.Ring,
+		Closing: n.life.ctx, Count: n.count.add, Now: n.cfg.Now, Log: n.log,
+		Limits: peers.Limits{
+			Admission: l.Admission, Send: l.Send, Heads: l.Heads, MailWindow: l.MailWindow, MailPage: l.MailPage,
+			Streams: 4 * n.size(), Backlog: l.Backlog,
+		},
+	})
+}
+
+func (n *Node) runPeers(ctx context.Context) error {
+	n.peers.Run(ctx)
+	return nil
+}
+
+func (n *Node) openSessions() {
 	limits := overlay.StreamLimits{
 		Service: sessionService, Memory: wire.MaxSessionMessage, Deadline: n.cfg.Limits.Admission, Streams: 4 * n.size(),
 	}
@@ -197,25 +221,22 @@ func (n *Node) openSessions() {
 
 // Run serves until ctx ends or Close is called, then closes the relay node, and returns nil unless something failed.
 func (n *Node) Run(ctx context.Context) error {
-	n.mu.Lock()
-	if n.closed {
-		n.mu.Unlock()
+	if !n.life.enter() {
 		return ErrClosed
 	}
-	n.loops.Add(1)
-	n.mu.Unlock()
 	err := n.loop(ctx)
-	n.loops.Done()
+	n.life.leave()
 	return errors.Join(err, n.Close())
 }
 
 func (n *Node) loop(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(n.ctx, cancel)()
+	defer context.AfterFunc(n.life.ctx, cancel)()
 	group, ctx := errgroup.WithContext(ctx)
 	parts := []func(context.Context) error{
-		n.appendTopic, n.pushHeads, n.pushPresence, n.sweepStores, n.watchQuiet, n.announce, n.peering.run, n.forwarder.run,
+		n.batches.run, n.pushHeads, n.pushPresence, n.sweeper.run, n.watchQuiet, n.runPeers,
+		func(ctx context.Context) error { return announce(ctx, n.cfg, n.host, n.admits) },
 	}
 	for _, part := range parts {
 		group.Go(func() error { return part(ctx) })
@@ -224,15 +245,7 @@ func (n *Node) loop(ctx context.Context) error {
 }
 
 // Close ends every session, closes everything and returns when all is quiet. It may be called more than once.
-func (n *Node) Close() error {
-	n.mu.Lock()
-	n.closed = true
-	n.mu.Unlock()
-	n.stop()
-	n.loops.Wait()
-	n.closing.Do(func() { n.err = n.close() })
-	return n.err
-}
+func (n *Node) Close() error { return n.life.end(n.close) }
 
 func (n *Node) close() error {
 	var errs []error
@@ -245,17 +258,12 @@ func (n *Node) close() error {
 	if n.topic != nil {
 		errs = append(errs, n.topic.Close())
 	}
-	n.door.close()
+	n.door.Close()
 	if n.host != nil {
 		errs = append(errs, n.host.Close())
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
 	}
-	n.bus.close()
 	return errors.Join(errs...)
 }
-
-// Subscribe returns a channel of events and a function that ends the subscription. The channel holds 256 events; what
-// finds it full is dropped and counted. It is closed when the subscription or the relay node ends.
-func (n *Node) Subscribe() (<-chan Event, func()) { return n.bus.subscribe() }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -256,30 +257,18 @@ func TestTooMuchIsRefusedByName(t *testing.T) {
 	await(again, func(m *wire.Refusal) bool { return m.Seq == 3 && m.Code == wire.RefusedLimit })
 }
 
-func TestEventsTellWhatHappens(t *testing.T) {
+func TestStatusAndLogTellWhatHappens(t *testing.T) {
 	g := pkitest.NewGroup(t, "A", "B")
-	n := startRelay(t, relayConfig(g))
-	events, cancel := n.Subscribe()
-	defer cancel()
+	cfg := relayConfig(g)
+	log := &logbook{}
+	cfg.Log = slog.New(log)
+	n := startRelay(t, cfg)
 	a := join(t, g, "A", n)
 	a.deposit(1, "B", "x")
 	a.conn.Abort()
-	var online, stored, offline bool
-	timeout := time.After(patience)
-	for !online || !stored || !offline {
-		select {
-		case e := <-events:
-			switch e := e.(type) {
-			case MemberOnline:
-				online = online || e.Role == "A" && e.Peer == a.id.Cert.Peer
-			case MailStored:
-				stored = stored || e.From == "A" && e.To == "B" && e.Bytes == 1
-			case MemberOffline:
-				offline = offline || e.Role == "A" && e.Reason != ""
-			}
-		case <-timeout:
-			t.Fatalf("online %v, stored %v, offline %v", online, stored, offline)
-		}
+	eventually(t, "A went", func() bool { return log.has("member offline") })
+	if !log.has("member online") {
+		t.Error("that A came is not in the log")
 	}
 	s, err := n.Status(context.Background())
 	if err != nil || len(s.Members) != 2 || s.Mailbox.Items != 1 || s.GroupName != g.Group.Name {

@@ -54,7 +54,7 @@ func linked(t testing.TB, nodes ...*Node) {
 			if n == other {
 				continue
 			}
-			eventually(t, "a session between the relay nodes", func() bool { return n.peering.get(other.Peer()) != nil })
+			eventually(t, "a session between the relay nodes", func() bool { return n.peers.Linked(other.Peer()) })
 			if err := n.topic.Meshed(ctx, other.Peer()); err != nil {
 				t.Fatal(err)
 			}
@@ -189,7 +189,7 @@ func TestBacklogIsCopied(t *testing.T) {
 			for i := range uint32(40) {
 				eventually(t, "the second has what came to the first", func() bool { return holds(t, two, "A", i) })
 			}
-			if n := two.count.get(dropCopyOld); n != 0 {
+			if n := two.count.get("copy-too-old"); n != 0 {
 				t.Errorf("%d copies were too old", n)
 			}
 		})
@@ -242,7 +242,7 @@ func TestRosterSpreadsBetweenRelayNodes(t *testing.T) {
 	if err := one.TakeRoster(next.Envelope); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the session ended", func() bool { return one.peering.get(two.Peer()) == nil })
+	eventually(t, "the session ended", func() bool { return !one.peers.Linked(two.Peer()) })
 	eventually(t, "the connection is closed", func() bool { return len(one.host.Network().ConnsToPeer(two.Peer())) == 0 })
 }
 
@@ -271,14 +271,15 @@ func TestRelayNodesDialEachOther(t *testing.T) {
 	}
 	linked(t, nodes...)
 	eventually(t, "one session is left", func() bool {
-		a, b := nodes[0].peering.get(nodes[1].Peer()), nodes[1].peering.get(nodes[0].Peer())
-		return a != nil && b != nil && a.dialled != b.dialled && a.conn.Err() == nil && b.conn.Err() == nil
+		a, one := nodes[0].peers.Link(nodes[1].Peer())
+		b, two := nodes[1].peers.Link(nodes[0].Peer())
+		return one && two && a.Dialled != b.Dialled && a.Err == nil && b.Err == nil
 	})
 	// When one goes away and comes back, so does the session.
 	if err := nodes[0].Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the session ended", func() bool { return nodes[1].peering.get(nodes[0].Peer()) == nil })
+	eventually(t, "the session ended", func() bool { return !nodes[1].peers.Linked(nodes[0].Peer()) })
 	cfg := relayConfigOf(g, 0)
 	at, _ := ma.SplitLast(addrs[0][0])
 	cfg.Listen = []ma.Multiaddr{at}

@@ -6,6 +6,8 @@ import (
 
 	"conclave/overlay/wire"
 	"conclave/pki"
+	"conclave/relaynode/news"
+	"conclave/relaynode/serve"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
@@ -33,7 +35,6 @@ func (n *Node) takeRoster(envelope []byte, from string) error {
 	case errors.Is(err, pki.ErrRosterConflict):
 		n.count.inc(rosterConflict)
 		n.log.Error("two different rosters have one version; the second is refused", "version", next.Version, "from", from, "have", n.roster.Load().Hash, "refused", next.Hash)
-		n.bus.publish(RosterConflict{Time: n.cfg.Now(), Version: next.Version, From: from})
 		return err
 	case err != nil:
 		n.count.inc(rosterRefused)
@@ -45,36 +46,39 @@ func (n *Node) takeRoster(envelope []byte, from string) error {
 	return nil
 }
 
+// offeredRoster takes a newer roster from whoever has it. An older one is answered with the newer: that one needs it.
+func (n *Node) offeredRoster(msg *wire.RosterUpdate, from string) serve.Verdict {
+	err := n.takeRoster(msg.Envelope, from)
+	if err == nil {
+		return serve.Verdict{}
+	}
+	if isOlder(err) {
+		return serve.Verdict{Reply: &wire.RosterUpdate{Envelope: n.roster.Load().Envelope}}
+	}
+	return serve.Verdict{Code: wire.RefusedMalformed, Text: "that roster is not acceptable", Reason: err}
+}
+
 // rosterChanged acts on a roster that has just been taken.
 func (n *Node) rosterChanged(before, next *pki.Roster, from string) {
-	event := RosterTaken{Time: n.cfg.Now(), Version: next.Version, PreviousVersion: before.Version, Members: len(next.Members), From: from}
+	var added, removed []wire.Role
+	var gone []peer.ID
 	for _, m := range before.Members {
 		if !next.Admits(m.Peer) {
-			event.Removed = append(event.Removed, m.Role)
-			n.forgotten.add(m.Peer)
+			removed = append(removed, m.Role)
+			gone = append(gone, m.Peer)
 		}
 	}
 	for _, m := range next.Members {
 		if !before.Admits(m.Peer) {
-			event.Added = append(event.Added, m.Role)
+			added = append(added, m.Role)
 		}
 	}
-	n.log.Info("roster taken", "version", next.Version, "from", from, "members", len(next.Members), "added", event.Added, "removed", event.Removed)
-	n.bus.publish(event)
+	n.log.Info("roster taken", "version", next.Version, "from", from, "members", len(next.Members), "added", added, "removed", removed)
 	n.warnExpiry(next)
-	// Revoking in the ACL leaves circuits up that are open: only closing the connection ends them.
-	for _, p := range n.host.Network().Peers() {
-		switch was, is := before.Admits(p), next.Admits(p); {
-		case was && !is && !n.cfg.defences.noRevocation:
-			n.closePeer(p, closeRevoked)
-		case !was && is:
-			n.closePeer(p, closeGreet)
-		}
-	}
-	n.tellEverybody(newsRoster)
-	n.peering.roster.ring()
-	n.rates.keep(next.Admits)
-	n.sweep.ring()
+	n.door.RosterChanged(before, next)
+	n.tellEverybody(news.Roster)
+	n.peers.RosterChanged()
+	n.sweeper.forget(gone...)
 }
 
 // warnExpiry says in the log that the roster ends soon or has ended.

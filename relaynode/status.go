@@ -11,6 +11,7 @@ import (
 	"conclave/overlay/wire"
 	"conclave/pki"
 	"conclave/relaynode/backlog"
+	"conclave/relaynode/door"
 	"conclave/relaynode/mailbox"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -36,6 +37,10 @@ type Status struct {
 	Circuits      CircuitStats
 	Counts        map[string]uint64 // drops, refusals and closed connections, by name
 }
+
+// CircuitStats say what the circuit relay does. What goes through a circuit is an encrypted connection between two
+// members: the relay node knows its ends and how much there was, and keeps none of it.
+type CircuitStats = door.CircuitStats
 
 // MemberStatus is a member of the roster and how far it has come: connected, in session, in the topic, reachable.
 type MemberStatus struct {
@@ -66,7 +71,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		Peer: n.host.ID(), Group: n.cfg.Group.ID, GroupName: n.cfg.Group.Name, Database: n.database,
 		RosterVersion: roster.Version, RosterExpires: roster.Expires,
 		Connections: len(n.host.Network().Peers()), TopicPeers: len(n.topic.Peers()), Counts: n.count.snapshot(),
-		Started: n.started, Circuits: n.circuits.stats(),
+		Started: n.started, Circuits: n.door.Circuits(),
 	}
 	for name, count := range n.topic.Drops() {
 		s.Counts["topic: "+name] = count
@@ -98,7 +103,7 @@ func (n *Node) follow(s *MemberStatus, inTopic []peer.ID) {
 		s.Connected = append(s.Connected, c.RemoteMultiaddr().String())
 	}
 	s.InTopic = slices.Contains(inTopic, s.Peer)
-	s.Reserved, s.Circuits = n.circuits.has(s.Peer), ends(conns)
+	s.Reserved, s.Circuits = n.door.Reserved(s.Peer), door.CircuitEnds(conns)
 }
 
 // otherRelays tells how it stands with the other relay nodes.
@@ -112,9 +117,9 @@ func (n *Node) otherRelays(roster *pki.Roster) []RelayStatus {
 		for _, c := range n.host.Network().ConnsToPeer(r.Peer) {
 			s.Connected = append(s.Connected, c.RemoteMultiaddr().String())
 		}
-		if l := n.peering.get(r.Peer); l != nil {
-			s.Linked, s.Since = true, l.since
-			for _, m := range l.members() {
+		if l, ok := n.peers.Link(r.Peer); ok {
+			s.Linked, s.Since = true, l.Since
+			for _, m := range l.Members {
 				s.Members = append(s.Members, n.roleOf(m))
 			}
 			slices.Sort(s.Members)
@@ -123,6 +128,10 @@ func (n *Node) otherRelays(roster *pki.Roster) []RelayStatus {
 	}
 	return all
 }
+
+// Held returns the latest batches and mails that the relay node took in, oldest first, those only whose number is above
+// after. It returns none unless Config.Inspect asked for it.
+func (n *Node) Held(after uint64) []Held { return n.sight.after(after) }
 
 // Peer returns the relay node's peer ID.
 func (n *Node) Peer() peer.ID { return n.host.ID() }

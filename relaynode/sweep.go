@@ -3,74 +3,73 @@ package relaynode
 import (
 	"context"
 	"errors"
-	"sync"
+	"log/slog"
 	"time"
+
+	"conclave/relaynode/backlog"
+	"conclave/relaynode/mailbox"
+	"conclave/relaynode/news"
+	"conclave/relaynode/pace"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// peerSet is a set of peers that one goroutine fills and another empties.
-type peerSet struct {
-	mu  sync.Mutex
-	set map[peer.ID]struct{} // guarded by mu
+// sweeper deletes what is too old, now and then, and the mail of those who left the roster, at once.
+type sweeper struct {
+	// static
+	every   time.Duration
+	mail    mailbox.Store
+	backlog backlog.Store
+	heads   *news.Heads
+	admits  func(peer.ID) bool
+	now     func() time.Time
+	log     *slog.Logger
+
+	former *pace.Peers // members that left the roster and whose mail has to go
 }
 
-func newPeerSet() *peerSet { return &peerSet{set: make(map[peer.ID]struct{})} }
-
-func (s *peerSet) add(p peer.ID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.set[p] = struct{}{}
+// forget has the mail of those deleted who left the roster, and everything looked at, also when nobody left.
+func (s *sweeper) forget(former ...peer.ID) {
+	s.former.Add(former...)
+	s.former.Ring()
 }
 
-func (s *peerSet) take() []peer.ID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []peer.ID
-	for p := range s.set {
-		all = append(all, p)
-	}
-	clear(s.set)
-	return all
-}
-
-// sweepStores deletes what is too old, now and then, and the mail of those who left the roster, at once.
-func (n *Node) sweepStores(ctx context.Context) error {
-	t := time.NewTicker(n.cfg.Limits.Sweep)
+// run sweeps until ctx ends.
+func (s *sweeper) run(ctx context.Context) error {
+	t := time.NewTicker(s.every)
 	defer t.Stop()
 	for {
-		if err := n.sweepOnce(ctx); err != nil && ctx.Err() == nil {
-			n.log.Error("sweeping the stores", "err", err)
+		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweeping the stores", "err", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-		case <-n.sweep:
+		case <-s.former.Bell:
 		}
 	}
 }
 
-func (n *Node) sweepOnce(ctx context.Context) error {
+func (s *sweeper) sweep(ctx context.Context) error {
 	var errs []error
-	for _, p := range n.forgotten.take() {
-		if n.admits(p) {
+	for _, p := range s.former.Take() {
+		if s.admits(p) {
 			continue // came back meanwhile
 		}
-		gone, err := n.mail.Forget(ctx, p)
+		gone, err := s.mail.Forget(ctx, p)
 		errs = append(errs, err)
-		n.log.Info("mail of a former member deleted", "peer", p, "count", gone)
+		s.log.Info("mail of a former member deleted", "peer", p, "count", gone)
 	}
-	mails, err := n.mail.Expire(ctx, n.cfg.Now())
+	mails, err := s.mail.Expire(ctx, s.now())
 	errs = append(errs, err)
-	batches, err := n.backlog.Expire(ctx, n.cfg.Now())
+	batches, err := s.backlog.Expire(ctx, s.now())
 	errs = append(errs, err)
 	if mails+batches > 0 {
-		n.log.Info("expired", "mails", mails, "batches", batches)
+		s.log.Info("expired", "mails", mails, "batches", batches)
 	}
 	if batches > 0 {
-		n.heads.changed()
-		n.headsBell.ring()
+		s.heads.Changed()
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 
+	"conclave/relaynode/peers"
+
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -66,4 +68,21 @@ func (t *table) all() []*member {
 		all = append(all, m)
 	}
 	return all
+}
+
+// Heard reports whether a peer has a session and was heard lately.
+func (t *table) Heard(p peer.ID) bool {
+	m := t.get(p)
+	return m != nil && !m.quiet.Load()
+}
+
+// Present returns the peers that have a session and were heard lately, sorted.
+func (t *table) Present() []peer.ID {
+	return slices.DeleteFunc(t.peers(), func(p peer.ID) bool { return !t.Heard(p) })
+}
+
+// Session returns the current session of a member, if it has one.
+func (t *table) Session(p peer.ID) (peers.Member, bool) {
+	m := t.get(p)
+	return m, m != nil
 }

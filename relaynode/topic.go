@@ -13,10 +13,10 @@ import (
 )
 
 // validate decides whether pubsub hands a batch on. It runs on pubsub's event loop, so it must be quick.
-func (n *Node) validate(from peer.ID, data []byte) (any, bool) {
-	e, err := n.readBatch(from, data)
-	if err != nil && !n.cfg.defences.noTopicCheck {
-		n.refused(from, "publish", err.Error())
+func (b *batches) validate(from peer.ID, data []byte) (any, bool) {
+	e, err := b.read(from, data)
+	if err != nil { // defence: topic-check
+		b.refused(from, "publish", err.Error())
 		return nil, false
 	}
 	return &e, true
@@ -24,16 +24,16 @@ func (n *Node) validate(from peer.ID, data []byte) (any, bool) {
 
 // deliver queues a batch off the topic for the backlog. A batch that finds the queue full is dropped here only: the
 // members have it, and its sender, who gets no acknowledgement, stores it again.
-func (n *Node) deliver(m topic.Message) bool {
+func (b *batches) deliver(m topic.Message) bool {
 	e, ok := m.Read.(*backlog.Entry)
 	if !ok || e.Data == nil {
-		return true // not a batch: only defences' tests let it come this far
+		return true // validate gives nothing else
 	}
 	select {
-	case n.appends <- e:
+	case b.queue <- e:
 		return true
 	default:
-		n.count.inc(dropAppendQueue)
+		b.count.inc(dropAppendQueue)
 		return false
 	}
 }
@@ -49,35 +49,35 @@ const (
 	restEach = 200 * time.Microsecond
 )
 
-func (n *Node) appendRest() time.Duration {
-	return max(restMin, restEach*time.Duration(len(n.roster.Load().Members)))
+func (b *batches) rest() time.Duration {
+	return max(restMin, restEach*time.Duration(len(b.roster().Members)))
 }
 
-// appendTopic is the one appender of the topic's batches: everything that waits goes into one transaction.
-func (n *Node) appendTopic(ctx context.Context) error {
+// run is the one appender of the topic's batches: everything that waits goes into one transaction.
+func (b *batches) run(ctx context.Context) error {
 	rest := time.NewTimer(restMin)
 	defer rest.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case first := <-n.appends:
-			rest.Reset(n.appendRest())
+		case first := <-b.queue:
+			rest.Reset(b.rest())
 			select {
 			case <-rest.C:
 			case <-ctx.Done():
 				return nil
 			}
-			n.appendGroup(ctx, n.gather(first))
+			b.appendGroup(ctx, b.gather(first))
 		}
 	}
 }
 
-func (n *Node) gather(first *backlog.Entry) []backlog.Entry {
+func (b *batches) gather(first *backlog.Entry) []backlog.Entry {
 	group := []backlog.Entry{*first}
 	for len(group) < maxAppend {
 		select {
-		case e := <-n.appends:
+		case e := <-b.queue:
 			group = append(group, *e)
 		default:
 			return group
@@ -87,24 +87,19 @@ func (n *Node) gather(first *backlog.Entry) []backlog.Entry {
 }
 
 // appendGroup makes a group durable and then, and only then, acknowledges it to the senders.
-func (n *Node) appendGroup(ctx context.Context, group []backlog.Entry) {
-	if err := n.append(ctx, group, "topic"); err != nil {
+func (b *batches) appendGroup(ctx context.Context, group []backlog.Entry) {
+	if err := b.Append(ctx, group, "topic"); err != nil {
 		if !errors.Is(err, context.Canceled) {
-			n.count.add(dropAppendFailed, len(group))
-			n.log.Error("writing the backlog", "batches", len(group), "err", err)
+			b.count.add(dropAppendFailed, len(group))
+			b.log.Error("writing the backlog", "batches", len(group), "err", err)
 		}
 		return
 	}
 	ids := make(map[peer.ID][]wire.BatchID)
-	size := make(map[peer.ID]int)
 	for _, e := range group {
 		ids[e.Signer] = append(ids[e.Signer], e.ID)
-		size[e.Signer] += len(e.Data)
 	}
 	for p, own := range ids {
-		if m := n.table.get(p); m != nil {
-			n.count.add(dropStoredNotice, m.news.add(own))
-		}
-		n.bus.publish(BatchesStored{Time: n.cfg.Now(), From: n.roleOf(p), Count: len(own), Bytes: size[p]})
+		b.stored(p, own)
 	}
 }

@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestMemory(t *testing.T) {
-	backlogtest.Run(t, func(_ testing.TB, limits backlog.Limits) backlog.Store { return backlog.NewMemory(limits) })
+	backlogtest.Run(t, func(_ testing.TB, limits backlog.Limits) backlog.Store { return backlogtest.NewMemory(limits) })
 }
 
 func TestSQLite(t *testing.T) {

@@ -3,12 +3,11 @@
 //
 // The relay node cannot read a frame, but its header is readable: the session's prefix, the sender's index, the number
 // of the sender's process start and the frame's counter. The log is indexed by these. A *chain* is one (prefix, sender,
-// start) of one signer; its frames are counted from 0. Control batches have no header and are indexed by their place in
-// the log alone.
+// start) of one signer; its frames are counted from 0. Control batches have no header: they are kept, and nothing asks
+// for them.
 //
 //	Append(batch)  -->  log  -->  Heads: which chains, from which counter to which
 //	                         -->  Fetch(chain, from, to): the batches that hold these frames
-//	                         -->  Control(after): the control batches since
 //
 // # What a Store guarantees
 //
@@ -35,5 +34,5 @@
 // It verifies nothing: the caller has checked the batch's signature, or knows that the sender sent it. It runs no timer:
 // somebody has to call Expire.
 //
-// Two implementations, Memory and SQLite, pass one suite, backlogtest. Only relaynode and tests import this package.
+// SQLite passes the suite of package backlogtest, and answers as the simple log there does. Only relaynode and tests import this package.
 package backlog

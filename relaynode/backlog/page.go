@@ -12,8 +12,7 @@ import (
 type page struct {
 	max    int
 	copies []Copy
-	last   int64 // place of the batch that was added last
-	more   bool  // something was left out
+	more   bool // something was left out
 
 	size int
 	seen map[int64]bool
@@ -34,7 +33,6 @@ func (p *page) add(seq int64, data []byte, at time.Time) bool {
 	p.seen[seq] = true
 	p.copies = append(p.copies, Copy{bytes.Clone(data), at})
 	p.size += len(data)
-	p.last = seq
 	return true
 }
 

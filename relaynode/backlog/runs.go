@@ -86,6 +86,3 @@ func (s span) without(held []span) []span {
 	}
 	return left
 }
-
-// meets says whether two spans have a counter in common.
-func (s span) meets(o span) bool { return s.first <= o.last && o.first <= s.last }

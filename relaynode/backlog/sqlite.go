@@ -50,40 +50,22 @@ CREATE INDEX backlog_run_by_batch ON backlog_run (seq);`}}
 
 // SQLite is a backlog in a durable database, which it may share with others. Closing the database is its owner's affair.
 type SQLite struct {
-	db      *durable.DB
+	mirror  *durable.Mirror[state]
 	limits  Limits
 	dropped atomic.Int64
-
-	// state is touched only inside the database's reads and writes, of which one runs at a time.
-	state *state
 }
 
 // NewSQLite returns the backlog in db, which was opened with Schema.
-func NewSQLite(db *durable.DB, limits Limits) *SQLite { return &SQLite{db: db, limits: limits} }
+func NewSQLite(db *durable.DB, limits Limits) *SQLite {
+	return &SQLite{mirror: durable.NewMirror(db, load), limits: limits}
+}
 
 // write runs a change of the log in one transaction. Everything it touches gets the next revision.
 func (s *SQLite) write(ctx context.Context, doing string, fn func(w *writer) error) error {
-	return s.run(ctx, s.db.Write, doing, func(tx *durable.Tx, st *state) error {
+	return s.mirror.Write(ctx, doing, func(tx *durable.Tx, st *state) error {
 		st.revision++
 		return fn(&writer{tx: tx, state: st, limits: s.limits})
 	})
-}
-
-func (s *SQLite) run(ctx context.Context, in func(context.Context, func(*durable.Tx) error) error, doing string, fn func(*durable.Tx, *state) error) error {
-	err := in(ctx, func(tx *durable.Tx) error {
-		if s.state == nil {
-			st, err := load(tx)
-			if err != nil {
-				return err
-			}
-			s.state = st
-		}
-		return fn(tx, s.state)
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	return nil
 }
 
 // Append implements Store.
@@ -113,9 +95,19 @@ func (s *SQLite) Append(ctx context.Context, batches []Entry, now time.Time) ([]
 	return added, nil
 }
 
+// checkEntries returns why nothing of a call to Append can be kept.
+func checkEntries(ctx context.Context, batches []Entry, limits Limits) error {
+	for _, e := range batches {
+		if len(e.Data) > limits.Batch {
+			return fmt.Errorf("%w: %d bytes", ErrTooLarge, len(e.Data))
+		}
+	}
+	return ctx.Err()
+}
+
 // Heads implements Store.
 func (s *SQLite) Heads(ctx context.Context, since int64) (heads []Head, revision int64, err error) {
-	err = s.run(ctx, s.db.Read, "reading the backlog's heads", func(_ *durable.Tx, st *state) error {
+	err = s.mirror.Read(ctx, "reading the backlog's heads", func(_ *durable.Tx, st *state) error {
 		for c, h := range st.chains {
 			if h.revision > since {
 				heads = append(heads, Head{Chain: c, Low: h.low, High: h.high})
@@ -145,7 +137,7 @@ func (s *SQLite) Missing(ctx context.Context, r Range) (left []Range, err error)
 	if r.From > r.To {
 		return nil, ctx.Err()
 	}
-	err = s.run(ctx, s.db.Read, "comparing the backlog", func(tx *durable.Tx, st *state) error {
+	err = s.mirror.Read(ctx, "comparing the backlog", func(tx *durable.Tx, st *state) error {
 		var holds []span
 		if h, known := st.chains[r.Chain]; known {
 			var err error
@@ -172,16 +164,9 @@ func (s *SQLite) page(ctx context.Context, r Range, maxBytes int) (page, error) 
 	return p, err
 }
 
-// Control implements Store.
-func (s *SQLite) Control(ctx context.Context, after int64, maxBytes int) ([][]byte, int64, bool, error) {
-	p := page{max: maxBytes, last: after}
-	err := s.gather(ctx, &p, "SELECT seq, data, at FROM backlog_batch WHERE control = 1 AND seq > ? ORDER BY seq", after)
-	return p.batches(), p.last, p.more, err
-}
-
 // gather runs a query for (seq, data, at) until the page is full.
 func (s *SQLite) gather(ctx context.Context, p *page, query string, args ...any) error {
-	return s.run(ctx, s.db.Read, "reading the backlog", func(tx *durable.Tx, _ *state) error {
+	return s.mirror.Read(ctx, "reading the backlog", func(tx *durable.Tx, _ *state) error {
 		for row, err := range tx.Rows(query, args...) {
 			if err != nil {
 				return err
@@ -214,7 +199,7 @@ func (s *SQLite) Expire(ctx context.Context, now time.Time) (int, error) {
 
 // Stats implements Store.
 func (s *SQLite) Stats(ctx context.Context) (stats Stats, err error) {
-	err = s.run(ctx, s.db.Read, "counting the backlog", func(_ *durable.Tx, st *state) error {
+	err = s.mirror.Read(ctx, "counting the backlog", func(_ *durable.Tx, st *state) error {
 		stats = Stats{Batches: st.total.batches, Bytes: st.total.bytes, Chains: len(st.chains), Signers: len(st.books), Dropped: s.dropped.Load()}
 		return nil
 	})
@@ -223,10 +208,7 @@ func (s *SQLite) Stats(ctx context.Context) (stats Stats, err error) {
 
 // Check implements Store.
 func (s *SQLite) Check(ctx context.Context) error {
-	if err := s.db.Check(ctx); err != nil {
-		return err
-	}
-	return s.run(ctx, s.db.Read, "checking the backlog", func(tx *durable.Tx, st *state) error {
+	return s.mirror.Check(ctx, "checking the backlog", func(tx *durable.Tx, st, now *state) error {
 		for _, c := range checks {
 			var wrong int
 			if _, err := tx.One([]any{&wrong}, "SELECT count(*) FROM ("+c.query+")"); err != nil {
@@ -235,10 +217,6 @@ func (s *SQLite) Check(ctx context.Context) error {
 			if wrong > 0 {
 				return fmt.Errorf("the backlog's %s differ from its batches in %d places", c.what, wrong)
 			}
-		}
-		now, err := load(tx)
-		if err != nil {
-			return err
 		}
 		return st.compare(now)
 	})

@@ -84,11 +84,6 @@ type Store interface {
 	// Missing returns the parts of a range, which names a signer, of which the log holds nothing.
 	Missing(ctx context.Context, r Range) ([]Range, error)
 
-	// Control returns control batches in the order in which they came, from after the given place, at most maxBytes
-	// but always one, and the place up to which they were returned. More says that the answer was cut short. Places are
-	// good while the store is open.
-	Control(ctx context.Context, after int64, maxBytes int) (batches [][]byte, place int64, more bool, err error)
-
 	// Expire drops what is too old and returns how many batches that were.
 	Expire(ctx context.Context, now time.Time) (int, error)
 
@@ -99,7 +94,4 @@ type Store interface {
 	Check(ctx context.Context) error
 }
 
-var (
-	_ Store = (*Memory)(nil)
-	_ Store = (*SQLite)(nil)
-)
+var _ Store = (*SQLite)(nil)

@@ -18,7 +18,9 @@ import (
 	"conclave/overlay/durable"
 	"conclave/overlay/longtest"
 	"conclave/relaynode/backlog"
+	"conclave/relaynode/backlog/backlogtest"
 	"conclave/relaynode/mailbox"
+	"conclave/relaynode/mailbox/mailboxtest"
 )
 
 // TestCrashEverywhere runs a short life of a relay node's database in a process of its own, again and again, and kills
@@ -203,7 +205,7 @@ func (o outcome) verify(t *testing.T, what string) {
 
 // lived describes a relay node that took the first n steps, as the memory implementations have it.
 func lived(t *testing.T, n int) string {
-	m := relay{mail: mailbox.NewMemory(mailbox.Fixed(mailbox.DefaultLimits(3))), log: backlog.NewMemory(backlog.DefaultLimits())}
+	m := relay{mail: mailboxtest.NewMemory(mailbox.Fixed(mailbox.DefaultLimits(3))), log: backlogtest.NewMemory(backlog.DefaultLimits())}
 	for _, step := range life[:n] {
 		if err := step(context.Background(), m); err != nil {
 			t.Fatal(err)

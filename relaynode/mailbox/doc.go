@@ -33,5 +33,5 @@
 // deposit then writes little more than the mail. A member that fills all that it may use takes 8 MB in a group of 100. The
 // first use of an opened database reads the table: a third of a second for 100,000 mails.
 //
-// Two implementations, Memory and SQLite, pass one suite, mailboxtest. Only relaynode and tests import this package.
+// SQLite passes the suite of package mailboxtest, and answers as the simple mailbox there does. Only relaynode and tests import this package.
 package mailbox

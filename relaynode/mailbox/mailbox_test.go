@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestMemory(t *testing.T) {
-	mailboxtest.Run(t, func(_ testing.TB, limits func() mailbox.Limits) mailbox.Store { return mailbox.NewMemory(limits) })
+	mailboxtest.Run(t, func(_ testing.TB, limits func() mailbox.Limits) mailbox.Store { return mailboxtest.NewMemory(limits) })
 }
 
 func TestSQLite(t *testing.T) {

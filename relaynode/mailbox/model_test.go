@@ -12,6 +12,7 @@ import (
 	"conclave/overlay/durable"
 	"conclave/overlay/wire"
 	"conclave/relaynode/mailbox"
+	"conclave/relaynode/mailbox/mailboxtest"
 )
 
 // TestBothAgree does the same random things to a mailbox in memory and to one in a database, whose memory is thrown away
@@ -30,7 +31,7 @@ func TestBothAgree(t *testing.T) {
 		}
 		defer db.Close()
 		ctx := t.Context()
-		one, two := mailbox.NewMemory(mailbox.Fixed(limits)), mailbox.NewSQLite(db, mailbox.Fixed(limits))
+		one, two := mailboxtest.NewMemory(mailbox.Fixed(limits)), mailbox.NewSQLite(db, mailbox.Fixed(limits))
 		now := born
 		peers := rapid.SampledFrom([]peer.ID{"A", "B", "C"})
 		text := rapid.Custom(func(t *rapid.T) string {

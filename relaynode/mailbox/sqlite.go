@@ -55,11 +55,8 @@ const PageSize = 8 << 10
 
 // SQLite is a mailbox in a durable database, which it may share with others. Closing the database is its owner's affair.
 type SQLite struct {
-	db     *durable.DB
+	mirror *durable.Mirror[state]
 	limits func() Limits
-
-	// state is touched only inside the database's reads and writes, of which one runs at a time.
-	state *state
 }
 
 // state is what memory holds of the database: whoever changes one changes the other, and takes it back with it.
@@ -72,33 +69,8 @@ type state struct {
 }
 
 // NewSQLite returns the mailbox in db, which was opened with Schema. limits is asked at each deposit.
-func NewSQLite(db *durable.DB, limits func() Limits) *SQLite { return &SQLite{db: db, limits: limits} }
-
-// write runs a change of the mailbox.
-func (s *SQLite) write(ctx context.Context, doing string, fn func(tx *durable.Tx, st *state) error) error {
-	return s.run(ctx, s.db.Write, doing, fn)
-}
-
-// read runs a query of the mailbox.
-func (s *SQLite) read(ctx context.Context, doing string, fn func(tx *durable.Tx, st *state) error) error {
-	return s.run(ctx, s.db.Read, doing, fn)
-}
-
-func (s *SQLite) run(ctx context.Context, in func(context.Context, func(*durable.Tx) error) error, doing string, fn func(*durable.Tx, *state) error) error {
-	err := in(ctx, func(tx *durable.Tx) error {
-		if s.state == nil {
-			st, err := load(tx)
-			if err != nil {
-				return err
-			}
-			s.state = st
-		}
-		return fn(tx, s.state)
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	return nil
+func NewSQLite(db *durable.DB, limits func() Limits) *SQLite {
+	return &SQLite{mirror: durable.NewMirror(db, load), limits: limits}
 }
 
 // load reads what memory holds of the database.
@@ -158,7 +130,7 @@ func (s *SQLite) Deposit(ctx context.Context, from peer.ID, items []wire.MailIte
 	for i, item := range items {
 		ids[i] = wire.MailIDOf(from, item.To, item.Kind, item.Payload)
 	}
-	err := s.write(ctx, "taking a deposit", func(tx *durable.Tx, st *state) (err error) {
+	err := s.mirror.Write(ctx, "taking a deposit", func(tx *durable.Tx, st *state) (err error) {
 		for i, item := range items {
 			if verdicts[i], err = st.deposit(tx, limits, from, item, ids[i], now); err != nil {
 				return err
@@ -208,7 +180,7 @@ func (st *state) deposit(tx *durable.Tx, limits Limits, from peer.ID, item wire.
 // Pending implements Store.
 func (s *SQLite) Pending(ctx context.Context, to peer.ID, after int64, limit int) ([]Mail, error) {
 	var page []Mail
-	err := s.read(ctx, "reading a mailbox", func(tx *durable.Tx, st *state) error {
+	err := s.mirror.Read(ctx, "reading a mailbox", func(tx *durable.Tx, st *state) error {
 		bytes := 0
 		for _, l := range st.boxes.after(st.ids[to], after) {
 			bytes += l.size
@@ -244,7 +216,7 @@ func (st *state) mail(tx *durable.Tx, l label) (Mail, error) {
 // Acknowledge implements Store.
 func (s *SQLite) Acknowledge(ctx context.Context, to peer.ID, ids []wire.MailID) (int, error) {
 	n := 0
-	err := s.write(ctx, "acknowledging mail", func(tx *durable.Tx, st *state) error {
+	err := s.mirror.Write(ctx, "acknowledging mail", func(tx *durable.Tx, st *state) error {
 		n = 0
 		for _, id := range ids {
 			gone, err := st.remove(tx, st.ids[to], id)
@@ -290,7 +262,7 @@ func (s *SQLite) removeAll(ctx context.Context, doing string, goes func(*state, 
 	const portion = 1000
 	for all := 0; ; {
 		n := 0
-		err := s.write(ctx, doing, func(tx *durable.Tx, st *state) error {
+		err := s.mirror.Write(ctx, doing, func(tx *durable.Tx, st *state) error {
 			n = 0
 			for _, l := range st.boxes.which(portion, func(l label) bool { return goes(st, l) }) {
 				if _, err := st.remove(tx, l.recipient, l.id); err != nil {
@@ -311,7 +283,7 @@ func (s *SQLite) removeAll(ctx context.Context, doing string, goes func(*state, 
 
 // Stats implements Store.
 func (s *SQLite) Stats(ctx context.Context) (stats Stats, err error) {
-	err = s.read(ctx, "counting mail", func(_ *durable.Tx, st *state) error {
+	err = s.mirror.Read(ctx, "counting mail", func(_ *durable.Tx, st *state) error {
 		stats = st.books.stats()
 		return nil
 	})
@@ -320,18 +292,12 @@ func (s *SQLite) Stats(ctx context.Context) (stats Stats, err error) {
 
 // Check implements Store.
 func (s *SQLite) Check(ctx context.Context) error {
-	if err := s.db.Check(ctx); err != nil {
-		return err
-	}
-	return s.read(ctx, "checking the mailbox", func(tx *durable.Tx, st *state) error {
+	return s.mirror.Check(ctx, "checking the mailbox", func(tx *durable.Tx, st, now *state) error {
 		var wrong int
 		if _, err := tx.One([]any{&wrong}, "SELECT count(*) FROM mailbox_mail WHERE size <> length(payload)"); err != nil {
 			return err
 		}
-		now, err := load(tx)
 		switch {
-		case err != nil:
-			return err
 		case wrong > 0:
 			return fmt.Errorf("%d mails have another size than is written", wrong)
 		case !maps.Equal(now.books, st.books):

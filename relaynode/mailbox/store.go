@@ -50,7 +50,4 @@ type Store interface {
 	Check(ctx context.Context) error
 }
 
-var (
-	_ Store = (*Memory)(nil)
-	_ Store = (*SQLite)(nil)
-)
+var _ Store = (*SQLite)(nil)

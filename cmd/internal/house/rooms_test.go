@@ -19,14 +19,10 @@ const (
 // large are the packages that are larger than a room still. The list only gets shorter.
 var large = map[string]string{
 	"node/keyagreement": "Machine is to be divided by what it decides",
-	"relaynode":         "admission and what relay nodes tell each other are to become rooms",
 }
 
 // wide are the types that are wider than a room allows still. The list only gets shorter.
-var wide = map[string]string{
-	"relaynode.Node":   "its parts hold it still",
-	"relaynode.member": "its requests are to be served by the loop that serves relay nodes",
-}
+var wide = map[string]string{}
 
 // production returns the Go files that people write and that are no tests, by package.
 func production(t testing.TB) map[string][]file {

@@ -260,21 +260,10 @@ func testControl(t *testing.T, open Open) {
 	l.append(true, control(A, "one"), batch(chainOf(A, 0), 0, 0), control(B, "two"))
 	l.append(false, control(A, "one"))
 	l.append(true, control(A, "three"))
-	want := func(after int64, maxBytes int, text string, more bool) int64 {
-		t.Helper()
-		batches, place, gotMore, err := l.s.Control(t.Context(), after, maxBytes)
-		if err != nil || texts(batches) != text || gotMore != more || place < after {
-			t.Errorf("Control after %d: %q, %d, %v, %v; want %q, %v", after, texts(batches), place, gotMore, err, text, more)
-		}
-		return place
-	}
-	end := want(0, 1<<20, "one, two, three", false)
-	want(end, 1<<20, "", false)
-	first := want(0, 1, "one", true)
-	second := want(first, 5, "two", true)
-	want(second, 5, "three", false)
 	l.append(true, control(B, "four"))
-	want(end, 1<<20, "four", false)
+	if s, err := l.s.Stats(t.Context()); err != nil || s.Batches != 5 || s.Chains != 1 || s.Signers != 2 {
+		t.Errorf("the log holds %+v, %v", s, err)
+	}
 	l.wantHeads("A0:0-0")
 }
 

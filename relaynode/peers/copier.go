@@ -1,4 +1,4 @@
-package relaynode
+package peers
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"conclave/overlay/wire"
 	"conclave/relaynode/backlog"
+	"conclave/relaynode/pace"
 )
 
 const (
@@ -25,8 +26,8 @@ var errNoAnswer = errors.New("it does not answer a fetch")
 // copier copies from another relay node what the backlog here lacks. The other's heads say what there is; each chain is
 // looked through once, from its lowest counter to its highest, and after that only where it has grown.
 type copier struct {
-	l       *peerLink
-	bell    bell
+	l       *link
+	bell    pace.Bell
 	answers chan *wire.Copied // holds one: of the fetch under way; nil: it was refused
 
 	mu    sync.Mutex
@@ -42,13 +43,13 @@ type claim struct {
 	queued    bool
 }
 
-func newCopier(l *peerLink) *copier {
-	return &copier{l: l, bell: newBell(), answers: make(chan *wire.Copied, 1), heads: make(map[backlog.Chain]*claim)}
+func newCopier(l *link) *copier {
+	return &copier{l: l, bell: pace.NewBell(), answers: make(chan *wire.Copied, 1), heads: make(map[backlog.Chain]*claim)}
 }
 
 // told takes in heads. Those of chains that no member signed are of no use.
 func (c *copier) told(heads []wire.Head) {
-	roster := c.l.n.roster.Load()
+	roster := c.l.p.cfg.Roster()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, h := range heads {
@@ -60,7 +61,7 @@ func (c *copier) told(heads []wire.Head) {
 		known := c.heads[chain]
 		if known == nil {
 			if len(c.heads) >= maxClaims {
-				c.l.n.count.inc(dropClaims)
+				c.l.p.cfg.Count(dropClaims, 1)
 				continue
 			}
 			known = &claim{}
@@ -72,7 +73,7 @@ func (c *copier) told(heads []wire.Head) {
 			c.fresh = append(c.fresh, chain)
 		}
 	}
-	c.bell.ring()
+	c.bell.Ring()
 }
 
 // run copies until ctx ends.
@@ -84,7 +85,7 @@ func (c *copier) run(ctx context.Context) {
 		case <-c.bell:
 		}
 		// What has just been stored there is mostly on its way over the topic.
-		rest(ctx, 2*c.l.n.cfg.Limits.Heads, nil)
+		rest(ctx, 2*c.l.p.cfg.Limits.Heads, nil)
 		for chain, ok := c.take(); ok && ctx.Err() == nil; chain, ok = c.take() {
 			if err := c.copyChain(ctx, chain); err != nil && ctx.Err() == nil {
 				c.l.end(err)
@@ -117,7 +118,7 @@ func (c *copier) copyChain(ctx context.Context, chain backlog.Chain) error {
 	if done {
 		return nil
 	}
-	missing, err := c.l.n.backlog.Missing(ctx, r)
+	missing, err := c.l.p.cfg.Backlog.Missing(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -135,8 +136,8 @@ func (c *copier) copyChain(ctx context.Context, chain backlog.Chain) error {
 // worthwhile leaves out what lies below all that is here of a chain when the log is nearly full: that was dropped for want
 // of room, and would be again.
 func (c *copier) worthwhile(ctx context.Context, r backlog.Range, missing []backlog.Range) []backlog.Range {
-	limits := c.l.n.cfg.Limits.Backlog
-	stats, err := c.l.n.backlog.Stats(ctx)
+	limits := c.l.p.cfg.Limits.Backlog
+	stats, err := c.l.p.cfg.Backlog.Stats(ctx)
 	roomy := err == nil && stats.Bytes < limits.Bytes/8*7 && stats.Batches < limits.Batches/8*7
 	if roomy || len(missing) == 0 || missing[0].From != r.From || missing[0].To == r.To {
 		return missing
@@ -158,7 +159,7 @@ func (c *copier) copyRange(ctx context.Context, r backlog.Range) error {
 		if err := c.keep(ctx, answer.Copies); err != nil {
 			return err
 		}
-		left, err := c.l.n.backlog.Missing(ctx, r)
+		left, err := c.l.p.cfg.Backlog.Missing(ctx, r)
 		if err != nil || len(left) == 0 || !answer.More || left[0].From == r.From {
 			return err // all of it, or nothing that was asked for
 		}
@@ -181,7 +182,7 @@ func (c *copier) fetch(ctx context.Context, r backlog.Range) (*wire.Copied, erro
 	default:
 	}
 	msg := &wire.Fetch{Seq: seq, Prefix: r.Prefix, Sender: r.Sender, Start: r.Start, From: r.From, To: r.To, Signer: wire.Signer(signer)}
-	if err := c.l.send(ctx, msg); err != nil {
+	if err := c.l.loop.Send(ctx, msg); err != nil {
 		return nil, err
 	}
 	t := time.NewTimer(copyTimeout)
@@ -212,29 +213,28 @@ func (c *copier) answered(seq uint64, answer *wire.Copied) {
 
 // keep stores copies whose signatures verify and that are not too old already.
 func (c *copier) keep(ctx context.Context, copies []wire.Copy) error {
-	n := c.l.n
-	now := n.cfg.Now()
+	p := c.l.p
+	now := p.cfg.Now()
 	var entries []backlog.Entry
 	for _, one := range copies {
-		if one.Age >= n.cfg.Limits.Backlog.Age {
-			n.count.inc(dropCopyOld)
+		if one.Age >= p.cfg.Limits.Backlog.Age {
+			p.cfg.Count(dropCopyOld, 1)
 			continue
 		}
-		e, err := n.readBatch("", one.Batch)
+		e, err := p.cfg.Batches.Read(one.Batch)
 		if err != nil {
-			n.count.inc("copy-refused: " + err.Error())
-			n.log.Warn("a relay node gave a batch that is refused", "relay", c.l.name, "err", err)
+			p.cfg.Count("copy-refused: "+err.Error(), 1)
+			p.log.Warn("a relay node gave a batch that is refused", "relay", c.l.name, "err", err)
 			continue
 		}
 		e.At = now.Add(-one.Age)
 		entries = append(entries, e)
 	}
-	if err := n.append(ctx, entries, "copy"); err != nil {
+	if err := p.cfg.Batches.Append(ctx, entries, "copy"); err != nil {
 		return err
 	}
 	if len(entries) > 0 {
-		n.log.Info("batches copied", "relay", c.l.name, "batches", len(entries))
-		n.bus.publish(BatchesCopied{Time: now, From: c.l.name, Count: len(entries)})
+		p.log.Info("batches copied", "relay", c.l.name, "batches", len(entries))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package backlog
+package backlogtest
 
 import (
 	"cmp"
@@ -11,11 +11,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"conclave/overlay/wire"
+	"conclave/relaynode/backlog"
 )
 
-// Memory is a backlog that is gone with its process: for tests, and for a relay node that was told to keep nothing.
+// Memory is a backlog as simple as it can be, for others to be compared with.
 type Memory struct {
-	limits Limits
+	limits backlog.Limits
 
 	mu       sync.Mutex // guards the rest
 	last     int64      // place of the newest batch
@@ -24,12 +25,12 @@ type Memory struct {
 	bytes    int64
 	ids      map[wire.BatchID]*kept
 	signers  map[peer.ID]*signer
-	chains   map[Chain]*chain
+	chains   map[backlog.Chain]*chain
 }
 
 // kept is one batch in the log.
 type kept struct {
-	Entry
+	backlog.Entry
 	seq  int64
 	at   time.Time
 	runs []run
@@ -54,14 +55,19 @@ type held struct {
 }
 
 // NewMemory returns an empty backlog.
-func NewMemory(limits Limits) *Memory {
-	return &Memory{limits: limits, ids: map[wire.BatchID]*kept{}, signers: map[peer.ID]*signer{}, chains: map[Chain]*chain{}}
+func NewMemory(limits backlog.Limits) *Memory {
+	return &Memory{limits: limits, ids: map[wire.BatchID]*kept{}, signers: map[peer.ID]*signer{}, chains: map[backlog.Chain]*chain{}}
 }
 
-// Append implements Store.
-func (m *Memory) Append(ctx context.Context, batches []Entry, now time.Time) ([]bool, error) {
-	if err := checkEntries(ctx, batches, m.limits); err != nil {
+// Append implements backlog.Store.
+func (m *Memory) Append(ctx context.Context, batches []backlog.Entry, now time.Time) ([]bool, error) {
+	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	for _, e := range batches {
+		if len(e.Data) > m.limits.Batch {
+			return nil, fmt.Errorf("%w: %d bytes", backlog.ErrTooLarge, len(e.Data))
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -73,21 +79,11 @@ func (m *Memory) Append(ctx context.Context, batches []Entry, now time.Time) ([]
 	return added, nil
 }
 
-// checkEntries returns why nothing of a call to Append can be kept.
-func checkEntries(ctx context.Context, batches []Entry, limits Limits) error {
-	for _, e := range batches {
-		if len(e.Data) > limits.Batch {
-			return fmt.Errorf("%w: %d bytes", ErrTooLarge, len(e.Data))
-		}
-	}
-	return ctx.Err()
-}
-
-func (m *Memory) append(e Entry, now time.Time) bool {
+func (m *Memory) append(e backlog.Entry, now time.Time) bool {
 	if m.ids[e.ID] != nil {
 		return false
 	}
-	k := &kept{Entry: e, at: e.came(now)}
+	k := &kept{Entry: e, at: came(e, now)}
 	k.Data = slices.Clone(e.Data)
 	for _, r := range runsOf(e.Signer, e.Frames) {
 		for _, s := range r.without(m.spans(r.chain)) {
@@ -105,7 +101,7 @@ func (m *Memory) append(e Entry, now time.Time) bool {
 	return true
 }
 
-func (m *Memory) spans(c Chain) []span {
+func (m *Memory) spans(c backlog.Chain) []span {
 	var spans []span
 	if ch := m.chains[c]; ch != nil {
 		for _, h := range ch.runs {
@@ -189,53 +185,53 @@ func (m *Memory) drop(k *kept) {
 	}
 }
 
-// Heads implements Store.
-func (m *Memory) Heads(ctx context.Context, since int64) ([]Head, int64, error) {
+// Heads implements backlog.Store.
+func (m *Memory) Heads(ctx context.Context, since int64) ([]backlog.Head, int64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var heads []Head
+	var heads []backlog.Head
 	for c, ch := range m.chains {
 		if ch.revision > since {
-			heads = append(heads, Head{Chain: c, Low: ch.runs[0].first, High: ch.runs[len(ch.runs)-1].last})
+			heads = append(heads, backlog.Head{Chain: c, Low: ch.runs[0].first, High: ch.runs[len(ch.runs)-1].last})
 		}
 	}
-	slices.SortFunc(heads, func(a, b Head) int { return a.compare(b.Chain) })
+	slices.SortFunc(heads, func(a, b backlog.Head) int { return compare(a.Chain, b.Chain) })
 	return heads, m.revision, nil
 }
 
-// Fetch implements Store.
-func (m *Memory) Fetch(ctx context.Context, r Range, maxBytes int) ([][]byte, bool, error) {
+// Fetch implements backlog.Store.
+func (m *Memory) Fetch(ctx context.Context, r backlog.Range, maxBytes int) ([][]byte, bool, error) {
 	p, err := m.page(ctx, r, maxBytes)
 	return p.batches(), p.more, err
 }
 
-// Copies implements Store.
-func (m *Memory) Copies(ctx context.Context, r Range, maxBytes int) ([]Copy, bool, error) {
+// Copies implements backlog.Store.
+func (m *Memory) Copies(ctx context.Context, r backlog.Range, maxBytes int) ([]backlog.Copy, bool, error) {
 	p, err := m.page(ctx, r, maxBytes)
 	return p.copies, p.more, err
 }
 
-// Missing implements Store.
-func (m *Memory) Missing(ctx context.Context, r Range) ([]Range, error) {
+// Missing implements backlog.Store.
+func (m *Memory) Missing(ctx context.Context, r backlog.Range) ([]backlog.Range, error) {
 	if err := ctx.Err(); err != nil || r.From > r.To {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return r.parts(m.spans(r.Chain)), nil
+	return parts(r, m.spans(r.Chain)), nil
 }
 
-func (m *Memory) page(ctx context.Context, r Range, maxBytes int) (p page, _ error) {
+func (m *Memory) page(ctx context.Context, r backlog.Range, maxBytes int) (p page, _ error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	type found struct {
-		chain Chain
+		chain backlog.Chain
 		held
 	}
 	var hits []found
@@ -249,40 +245,17 @@ func (m *Memory) page(ctx context.Context, r Range, maxBytes int) (p page, _ err
 			}
 		}
 	}
-	slices.SortFunc(hits, func(a, b found) int { return cmp.Or(cmp.Compare(a.first, b.first), a.chain.compare(b.chain)) })
-	p.max = maxBytes
+	slices.SortFunc(hits, func(a, b found) int { return cmp.Or(cmp.Compare(a.first, b.first), compare(a.chain, b.chain)) })
+	p.max, p.seen = maxBytes, map[int64]bool{}
 	for _, h := range hits {
-		if !p.add(h.batch.seq, h.batch.Data, h.batch.at) {
+		if !p.add(h.batch) {
 			break
 		}
 	}
 	return p, nil
 }
 
-// Control implements Store.
-func (m *Memory) Control(ctx context.Context, after int64, maxBytes int) ([][]byte, int64, bool, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, after, false, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var all []*kept
-	for _, k := range m.ids {
-		if len(k.Frames) == 0 && k.seq > after {
-			all = append(all, k)
-		}
-	}
-	slices.SortFunc(all, func(a, b *kept) int { return cmp.Compare(a.seq, b.seq) })
-	p := page{max: maxBytes, last: after}
-	for _, k := range all {
-		if !p.add(k.seq, k.Data, k.at) {
-			break
-		}
-	}
-	return p.batches(), p.last, p.more, nil
-}
-
-// Expire implements Store.
+// Expire implements backlog.Store.
 func (m *Memory) Expire(ctx context.Context, now time.Time) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -300,14 +273,14 @@ func (m *Memory) Expire(ctx context.Context, now time.Time) (int, error) {
 	return n, nil
 }
 
-// Stats implements Store.
-func (m *Memory) Stats(ctx context.Context) (Stats, error) {
+// Stats implements backlog.Store.
+func (m *Memory) Stats(ctx context.Context) (backlog.Stats, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Stats{Batches: len(m.ids), Bytes: m.bytes, Chains: len(m.chains), Signers: len(m.signers), Dropped: m.dropped}, ctx.Err()
+	return backlog.Stats{Batches: len(m.ids), Bytes: m.bytes, Chains: len(m.chains), Signers: len(m.signers), Dropped: m.dropped}, ctx.Err()
 }
 
-// Check implements Store.
+// Check implements backlog.Store.
 func (m *Memory) Check(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,4 +1,4 @@
-package relaynode
+package door
 
 import (
 	"sync"
@@ -32,6 +32,15 @@ type circuits struct {
 }
 
 var _ relay.MetricsTracer = (*circuits)(nil)
+
+// Tracer returns what is told what the circuit relay does.
+func (d *Door) Tracer() relay.MetricsTracer { return d.circuits }
+
+// Reserved reports whether others can reach a peer over a circuit.
+func (d *Door) Reserved(p peer.ID) bool { return d.circuits.has(p) }
+
+// Circuits says what the circuit relay does.
+func (d *Door) Circuits() CircuitStats { return d.circuits.stats() }
 
 func newCircuits() *circuits { return &circuits{reserved: make(map[peer.ID]struct{})} }
 
@@ -88,17 +97,8 @@ func (c *circuits) stats() CircuitStats {
 	}
 }
 
-// notifiee is what the circuits want to hear from the network.
-func (c *circuits) notifiee() network.Notifiee {
-	return &network.NotifyBundle{DisconnectedF: func(n network.Network, conn network.Conn) {
-		if p := conn.RemotePeer(); n.Connectedness(p) != network.Connected {
-			c.left(p)
-		}
-	}}
-}
-
-// ends returns how many ends of circuits a peer's connections hold: those it opened and those that others opened to it.
-func ends(conns []network.Conn) (count int) {
+// CircuitEnds returns how many ends of circuits a peer's connections hold: those it opened and those that others opened to it.
+func CircuitEnds(conns []network.Conn) (count int) {
 	for _, c := range conns {
 		for _, s := range c.GetStreams() {
 			switch dir := s.Stat().Direction; {

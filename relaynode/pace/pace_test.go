@@ -1,4 +1,4 @@
-package relaynode
+package pace
 
 import (
 	"context"
@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-func TestPaceServesABurstTogether(t *testing.T) {
+func TestEveryServesABurstTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		b, start := newBell(), time.Now()
+		b, start := NewBell(), time.Now()
 		var calls []time.Duration
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			pace(ctx, b, 250*time.Millisecond, func() { calls = append(calls, time.Since(start)) })
+			Every(ctx, b, 250*time.Millisecond, func() { calls = append(calls, time.Since(start)) })
 		}()
 		synctest.Wait()
 		for range 100 {
-			b.ring()
+			b.Ring()
 			synctest.Wait()
 		}
 		time.Sleep(time.Second)
-		b.ring()
+		b.Ring()
 		synctest.Wait()
 		cancel()
 		<-done
@@ -53,22 +53,22 @@ func TestCalm(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
-			b, began := newBell(), time.Now()
+			b, began := NewBell(), time.Now()
 			go func() {
 				for range test.rings {
 					select {
 					case <-time.After(100 * time.Millisecond):
-						b.ring()
+						b.Ring()
 					case <-ctx.Done():
 						return
 					}
 				}
 			}()
-			if ok, took := calm(ctx, b, pause, latest), time.Since(began); !ok || took != test.want {
+			if ok, took := Calm(ctx, b, pause, latest), time.Since(began); !ok || took != test.want {
 				t.Errorf("%s: calm after %v (%v), want %v", name, took, ok, test.want)
 			}
 			cancel()
-			if calm(ctx, newBell(), time.Hour, time.Hour) {
+			if Calm(ctx, NewBell(), time.Hour, time.Hour) {
 				t.Errorf("%s: calm though the context has ended", name)
 			}
 			synctest.Wait()

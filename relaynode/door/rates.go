@@ -1,4 +1,4 @@
-package relaynode
+package door
 
 import (
 	"context"
@@ -13,32 +13,44 @@ import (
 // that a burst is smoothed, short enough that a probe behind it is still answered in time.
 const maxPatience = 2 * time.Second
 
-// rates bound what one peer may ask for, over all its sessions: to reconnect does not refill them.
-type rates struct {
+// Rates bound what one peer may ask for, over all its sessions: to reconnect does not refill them. A method takes what it is
+// asked for and reports true, if need be after a short wait. It reports false, and takes nothing, when that would be too long.
+type Rates struct {
 	requests *rate.Limiter // messages
 	bytes    *rate.Limiter // deposited and stored
 	fetches  *rate.Limiter // bytes fetched
 }
 
-// ratebook keeps the rates of each peer. It holds as many as the roster has members: nobody else gets that far.
+// Request takes one request.
+func (r *Rates) Request(ctx context.Context) bool { return patiently(ctx, r.requests, 1) }
+
+// Bring takes n bytes that a peer deposits, stores or forwards.
+func (r *Rates) Bring(ctx context.Context, n int) bool { return patiently(ctx, r.bytes, n) }
+
+// Fetch takes n bytes that a peer fetches.
+func (r *Rates) Fetch(ctx context.Context, n int) bool { return patiently(ctx, r.fetches, n) }
+
+// MemberRates returns the rates of a member.
+func (d *Door) MemberRates(p peer.ID) *Rates { return d.rates.get(p, 1) }
+
+// RelayRates returns the rates of another relay node.
+func (d *Door) RelayRates(p peer.ID) *Rates { return d.rates.get(p, relayRequests) }
+
+// relayRequests is how many times a member's requests another relay node may make: it passes on those of many. Arbitrary.
+const relayRequests = 10
+
+// ratebook keeps the rates of each peer. It holds as many as the roster has peers: nobody else gets that far.
 type ratebook struct {
 	limits Limits
 
 	mu sync.Mutex
-	of map[peer.ID]*rates // guarded by mu
+	of map[peer.ID]*Rates // guarded by mu
 }
 
-func newRatebook(l Limits) *ratebook { return &ratebook{limits: l, of: make(map[peer.ID]*rates)} }
+func newRatebook(l Limits) *ratebook { return &ratebook{limits: l, of: make(map[peer.ID]*Rates)} }
 
-// peerRequests is how many times a member's requests another relay node may make: it passes on those of many. Arbitrary.
-const peerRequests = 10
-
-func (b *ratebook) get(p peer.ID) *rates { return b.scaled(p, 1) }
-
-// peer returns the rates of another relay node.
-func (b *ratebook) peer(p peer.ID) *rates { return b.scaled(p, peerRequests) }
-
-func (b *ratebook) scaled(p peer.ID, requests float64) *rates {
+// get returns a peer's rates; the first who asks says how many times a member's requests it may make.
+func (b *ratebook) get(p peer.ID, requests float64) *Rates {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.of[p]
@@ -46,7 +58,7 @@ func (b *ratebook) scaled(p peer.ID, requests float64) *rates {
 		per := func(perSecond, burstSeconds float64) *rate.Limiter {
 			return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond*burstSeconds)))
 		}
-		r = &rates{
+		r = &Rates{
 			requests: per(b.limits.Requests*requests, 10),
 			bytes:    per(b.limits.Bytes, 8),
 			fetches:  per(b.limits.Fetches, 8),
