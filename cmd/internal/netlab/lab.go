@@ -3,12 +3,13 @@
 package netlab
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+
+	"conclave/overlay/longtest"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,7 +49,7 @@ func New(t testing.TB, options ...Option) *Lab {
 	Require(t)
 	th, err := newThread()
 	if err != nil {
-		missing(t, fmt.Sprintf("the network lab cannot be built: %v", err))
+		longtest.Cannot(t, "the network lab cannot be built: %v", err)
 	}
 	l.thread = th
 	t.Cleanup(l.close)
@@ -61,22 +62,13 @@ func New(t testing.TB, options ...Option) *Lab {
 func Require(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		missing(t, "the network lab needs root")
+		longtest.Cannot(t, "the network lab needs root")
 	}
 	for _, program := range []string{"ip", "nft", "tc"} {
 		if _, err := exec.LookPath(program); err != nil {
-			missing(t, "the network lab needs the program "+program)
+			longtest.Cannot(t, "the network lab needs the program %s", program)
 		}
 	}
-}
-
-// missing ends a test that cannot run here: in CI everything must.
-func missing(t testing.TB, reason string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
 }
 
 // Public returns the segment that everybody can reach.

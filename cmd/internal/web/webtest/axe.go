@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"conclave/overlay/longtest"
+
 	"github.com/chromedp/chromedp"
 )
 
@@ -15,7 +17,7 @@ func Axe(t testing.TB) string {
 	t.Helper()
 	path := os.Getenv("CONCLAVE_AXE")
 	switch {
-	case path == "" && os.Getenv("CI") == "true":
+	case path == "" && longtest.InCI():
 		t.Fatal("CONCLAVE_AXE is not set, and CI=true: it names axe-core's axe.min.js")
 	case path == "":
 		t.Log("not checked for accessibility: CONCLAVE_AXE does not name axe-core's axe.min.js")

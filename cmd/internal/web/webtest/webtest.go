@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"conclave/overlay/longtest"
+
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
@@ -63,11 +65,8 @@ type Tab struct {
 func NewTab(t testing.TB) *Tab {
 	t.Helper()
 	path := Browser()
-	if path == "" && os.Getenv("CI") == "true" {
-		t.Fatal("no Chromium is installed, and CI=true")
-	}
 	if path == "" {
-		t.Skip("no Chromium is installed: the windows are not tested in a browser")
+		longtest.Cannot(t, "no Chromium is installed: the windows are not tested in a browser")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
