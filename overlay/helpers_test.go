@@ -60,7 +60,7 @@ func infoOf(h host.Host) peer.AddrInfo { return peer.AddrInfo{ID: h.ID(), Addrs:
 
 func connect(t testing.TB, from, to host.Host) {
 	t.Helper()
-	if err := Connect(deadline(t, 10*time.Second), from, infoOf(to)); err != nil {
+	if err := Connect(deadline(t, 60*time.Second), from, infoOf(to)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -82,7 +82,7 @@ func everyone(hosts ...host.Host) func(peer.ID) bool {
 // open opens a stream and writes a byte, because negotiation is lazy.
 func open(t testing.TB, h host.Host, p peer.ID, proto protocol.ID) network.Stream {
 	t.Helper()
-	s, err := OpenStream(deadline(t, 5*time.Second), h, p, proto)
+	s, err := OpenStream(deadline(t, 60*time.Second), h, p, proto)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TestHostTransports(t *testing.T) {
 	}
 	for _, a := range server.Addrs() {
 		client := newHost(t, dialOnly)
-		if err := Connect(deadline(t, 5*time.Second), client, peer.AddrInfo{ID: server.ID(), Addrs: []ma.Multiaddr{a}}); err != nil {
+		if err := Connect(deadline(t, 60*time.Second), client, peer.AddrInfo{ID: server.ID(), Addrs: []ma.Multiaddr{a}}); err != nil {
 			t.Fatal(err)
 		}
 		if got := ask(t, client, server.ID(), "hello"); got != "hello" {
@@ -56,7 +56,7 @@ func echo(_ context.Context, s network.Stream) error {
 // ask sends text on the echo protocol and returns what comes back.
 func ask(t testing.TB, h host.Host, p peer.ID, text string) string {
 	t.Helper()
-	s, err := OpenStream(deadline(t, 5*time.Second), h, p, "/echo")
+	s, err := OpenStream(deadline(t, 60*time.Second), h, p, "/echo")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestCircuitsForARoster(t *testing.T) {
 	for i := range all {
 		all[i] = newHost(t, dialOnly, peers(members))
 		connect(t, all[i], relay)
-		ends, err := Reserve(deadline(t, 5*time.Second), all[i], relay.ID())
+		ends, err := Reserve(deadline(t, 60*time.Second), all[i], relay.ID())
 		if err != nil {
 			t.Fatalf("member %d: %v", i, err)
 		}
@@ -141,7 +141,7 @@ func TestCircuitsForARoster(t *testing.T) {
 		t.Cleanup(server.Close)
 	}
 	for _, to := range all[1:] {
-		if err := Connect(deadline(t, 5*time.Second), all[0], peer.AddrInfo{ID: to.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
+		if err := Connect(deadline(t, 60*time.Second), all[0], peer.AddrInfo{ID: to.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
 			t.Fatal(err)
 		}
 		c := all[0].Network().ConnsToPeer(to.ID())[0]
@@ -160,7 +160,7 @@ func TestReserveDenied(t *testing.T) {
 	relay := newHost(t, relayed(4, func(peer.ID) bool { return false }))
 	stranger := newHost(t, dialOnly)
 	connect(t, stranger, relay)
-	_, err := Reserve(deadline(t, 5*time.Second), stranger, relay.ID())
+	_, err := Reserve(deadline(t, 60*time.Second), stranger, relay.ID())
 	if cause, ok := CauseOf(err); !ok || cause != CauseDenied {
 		t.Fatalf("err = %v", err)
 	}

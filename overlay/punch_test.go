@@ -30,7 +30,7 @@ func TestProbe(t *testing.T) {
 	t.Parallel()
 	relay := newHost(t, listening(loopbackTCP, loopbackQUIC))
 	h := newHost(t, punching(nil), listening(loopbackQUIC))
-	if err := Probe(deadline(t, 10*time.Second), h, infoOf(relay)); err != nil {
+	if err := Probe(deadline(t, 60*time.Second), h, infoOf(relay)); err != nil {
 		t.Fatal(err)
 	}
 	if own := h.Addrs(); len(own) != 1 || !slices.ContainsFunc(Outside(h), own[0].Equal) {
@@ -40,13 +40,13 @@ func TestProbe(t *testing.T) {
 		t.Errorf("%d connections are left", n)
 	}
 	private := newHost(t, func(c *HostConfig) { c.HolePunch = true })
-	if err := Probe(deadline(t, 10*time.Second), private, infoOf(relay)); !errors.Is(err, ErrNoProbe) {
+	if err := Probe(deadline(t, 60*time.Second), private, infoOf(relay)); !errors.Is(err, ErrNoProbe) {
 		t.Errorf("a relay node on a private network was asked: %v", err)
 	}
 	if a := Outside(private); slices.ContainsFunc(a, manet.IsIPLoopback) {
 		t.Errorf("reachable from anywhere at %v", a)
 	}
-	if err := Probe(deadline(t, 10*time.Second), newHost(t), infoOf(relay)); !errors.Is(err, ErrNoProbe) {
+	if err := Probe(deadline(t, 60*time.Second), newHost(t), infoOf(relay)); !errors.Is(err, ErrNoProbe) {
 		t.Errorf("a host that punches no holes: %v", err)
 	}
 }
@@ -62,18 +62,18 @@ func TestPunchHole(t *testing.T) {
 	caller, called := newHost(t, punching(nil)), newHost(t, punching(func(Punch) {}))
 	for _, h := range []host.Host{caller, called} {
 		connect(t, h, relay)
-		if _, err := Reserve(deadline(t, 10*time.Second), h, relay.ID()); err != nil {
+		if _, err := Reserve(deadline(t, 60*time.Second), h, relay.ID()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := Connect(deadline(t, 10*time.Second), caller, peer.AddrInfo{ID: called.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
+	if err := Connect(deadline(t, 60*time.Second), caller, peer.AddrInfo{ID: called.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
 		t.Fatal(err)
 	}
 	if Called(caller, called.ID()) {
 		t.Error("the caller counts as called")
 	}
 	// The library begins by itself when a circuit comes, and takes a moment until it knows an address: ask until it is done.
-	for ctx := deadline(t, 30*time.Second); !Direct(called, caller.ID()); {
+	for ctx := deadline(t, 60*time.Second); !Direct(called, caller.ID()); {
 		if ctx.Err() != nil {
 			t.Fatal("no direct connection")
 		}
@@ -141,7 +141,7 @@ func TestWatchClosesADeadConnection(t *testing.T) {
 	server := newHost(t)
 	v := newValve(t, server.Addrs()[0])
 	client := newHost(t, dialOnly)
-	if err := Connect(deadline(t, 10*time.Second), client, peer.AddrInfo{ID: server.ID(), Addrs: []ma.Multiaddr{v.addr}}); err != nil {
+	if err := Connect(deadline(t, 60*time.Second), client, peer.AddrInfo{ID: server.ID(), Addrs: []ma.Multiaddr{v.addr}}); err != nil {
 		t.Fatal(err)
 	}
 	c := client.Network().ConnsToPeer(server.ID())[0]
@@ -181,7 +181,7 @@ func TestAttackOutsiderConnects(t *testing.T) {
 		HandleStream(member, "/echo", StreamLimits{Service: "echo"}, echo, quiet())
 		info := peer.AddrInfo{ID: member.ID(), Addrs: member.Network().ListenAddresses()}
 		reaches := func(h host.Host) bool {
-			ctx := deadline(t, 10*time.Second)
+			ctx := deadline(t, 60*time.Second)
 			if Connect(ctx, h, info) != nil {
 				return false
 			}

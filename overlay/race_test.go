@@ -43,7 +43,7 @@ func TestOnePortForTCPAndWebSocket(t *testing.T) {
 	}
 	for a, want := range map[string]string{raw.String(): "tcp", ws.String(): "websocket"} {
 		client := newHost(t, dialOnly)
-		if err := Connect(deadline(t, 10*time.Second), client, peer.AddrInfo{ID: server.ID(), Addrs: []ma.Multiaddr{ma.StringCast(a)}}); err != nil {
+		if err := Connect(deadline(t, 60*time.Second), client, peer.AddrInfo{ID: server.ID(), Addrs: []ma.Multiaddr{ma.StringCast(a)}}); err != nil {
 			t.Fatal(err)
 		}
 		if got := client.Network().ConnsToPeer(server.ID())[0].ConnState().Transport; got != want {
@@ -114,7 +114,7 @@ func TestRaceFallsBackToWebSocket(t *testing.T) {
 		t.Fatal("control: Connect came through, so the test shows nothing")
 	}
 	client = newHost(t, dialOnly)
-	by, err := Race(deadline(t, 20*time.Second), client, to, nil)
+	by, err := Race(deadline(t, 60*time.Second), client, to, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestRaceFallsBackToWebSocket(t *testing.T) {
 	}
 	// Remembered, it goes first and needs not wait for the others to fail.
 	client = newHost(t, dialOnly)
-	by, err = Race(deadline(t, 20*time.Second), client, to, by)
+	by, err = Race(deadline(t, 60*time.Second), client, to, by)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestRaceRemembersAndForgets(t *testing.T) {
 		"an address that is gone": {[]ma.Multiaddr{raw}, quic, raw},
 	} {
 		client := newHost(t, dialOnly)
-		by, err := Race(deadline(t, 20*time.Second), client, peer.AddrInfo{ID: to.ID, Addrs: c.addrs}, c.first)
+		by, err := Race(deadline(t, 60*time.Second), client, peer.AddrInfo{ID: to.ID, Addrs: c.addrs}, c.first)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -171,11 +171,11 @@ func TestRaceReportsEveryFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := newHost(t, dialOnly)
-	_, err := Race(deadline(t, 10*time.Second), client, peer.AddrInfo{ID: gone.ID(), Addrs: append(addrs, withWebSocket(addrs[0]))}, addrs[0])
+	_, err := Race(deadline(t, 60*time.Second), client, peer.AddrInfo{ID: gone.ID(), Addrs: append(addrs, withWebSocket(addrs[0]))}, addrs[0])
 	if cause, ok := CauseOf(err); !ok || cause != CauseUnreachable {
 		t.Fatalf("err = %v", err)
 	}
-	if _, err := Race(deadline(t, 10*time.Second), client, peer.AddrInfo{ID: gone.ID()}, nil); err == nil {
+	if _, err := Race(deadline(t, 60*time.Second), client, peer.AddrInfo{ID: gone.ID()}, nil); err == nil {
 		t.Fatal("without an address: connected")
 	} else if cause, _ := CauseOf(err); cause != CauseNoAddress {
 		t.Fatalf("without an address: %v", err)
@@ -191,7 +191,7 @@ func TestRaceResolvesNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := ma.StringCast("/dns4/localhost/tcp/" + port)
-	by, err := Race(deadline(t, 20*time.Second), newHost(t, dialOnly), peer.AddrInfo{ID: server.ID(), Addrs: []ma.Multiaddr{named}}, nil)
+	by, err := Race(deadline(t, 60*time.Second), newHost(t, dialOnly), peer.AddrInfo{ID: server.ID(), Addrs: []ma.Multiaddr{named}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

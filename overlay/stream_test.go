@@ -42,14 +42,14 @@ func TestOpenStreamNamesTheCause(t *testing.T) {
 	connect(t, a, relay)
 	via, _ := CircuitAddr(fullAddr(relay))
 
-	_, err := OpenStream(deadline(t, 5*time.Second), a, b.ID(), "/echo")
+	_, err := OpenStream(deadline(t, 60*time.Second), a, b.ID(), "/echo")
 	wantCause(t, err, CauseNoAddress)
 
 	a.Peerstore().AddAddr(b.ID(), via, peerstore.TempAddrTTL)
-	_, err = OpenStream(deadline(t, 5*time.Second), a, b.ID(), "/echo")
+	_, err = OpenStream(deadline(t, 60*time.Second), a, b.ID(), "/echo")
 	wantCause(t, err, CauseNoCircuit)
 
-	_, err = OpenStream(deadline(t, 5*time.Second), a, relay.ID(), "/echo")
+	_, err = OpenStream(deadline(t, 60*time.Second), a, relay.ID(), "/echo")
 	wantCause(t, err, CauseUnsupported)
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -60,8 +60,8 @@ func TestOpenStreamNamesTheCause(t *testing.T) {
 	nobody := newHost(t)
 	gone := infoOf(nobody)
 	nobody.Close()
-	wantCause(t, Connect(deadline(t, 5*time.Second), a, gone), CauseUnreachable)
-	wantCause(t, Connect(deadline(t, 5*time.Second), a, gone), CauseUnreachable) // at once again: no backoff
+	wantCause(t, Connect(deadline(t, 60*time.Second), a, gone), CauseUnreachable)
+	wantCause(t, Connect(deadline(t, 60*time.Second), a, gone), CauseUnreachable) // at once again: no backoff
 }
 
 func TestOpenStreamTimesOut(t *testing.T) {
@@ -159,7 +159,7 @@ func TestStreamServerCloseWaits(t *testing.T) {
 	default:
 		t.Fatal("Close returned before the handler did")
 	}
-	_, err := OpenStream(deadline(t, 5*time.Second), a, b.ID(), "/long")
+	_, err := OpenStream(deadline(t, 60*time.Second), a, b.ID(), "/long")
 	if err == nil {
 		s := open(t, a, b.ID(), "/long") // negotiation is lazy: the refusal shows at the first read
 		_, err = s.Read(make([]byte, 1))

@@ -27,7 +27,7 @@ import (
 
 // patience is how long a test waits for what must come. It is long because the machine may be busy; nothing waits for it
 // when all is well.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,

@@ -21,7 +21,7 @@ import (
 const asRelay = "CONCLAVE_TEST_AS_RELAY"
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asRelay) != "" {

@@ -17,7 +17,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // loopback returns this machine's loopback interface: nothing in these tests is sent anywhere else.
 func loopback(t *testing.T) string {

@@ -125,7 +125,7 @@ func TestQueueIsBounded(t *testing.T) {
 func TestPingsKeepItAlive(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	m, r := w.pair(func(c *Config) { c.Ping, c.Silence = 50*time.Millisecond, 400*time.Millisecond })
+	m, r := w.pair(func(c *Config) { c.Ping, c.Silence = 100*time.Millisecond, 3*time.Second })
 	go r.Receive()
 	received := make(chan error, 1)
 	go func() {
@@ -135,7 +135,7 @@ func TestPingsKeepItAlive(t *testing.T) {
 	select {
 	case err := <-received:
 		t.Fatalf("an idle connection ended: %v", err)
-	case <-time.After(time.Second):
+	case <-time.After(4 * time.Second): // longer than the silence that ends it
 	}
 	if m.RTT() <= 0 {
 		t.Error("no round trip was measured")

@@ -169,7 +169,7 @@ func TestOutsiderReadsWithMeshsub(t *testing.T) {
 // rawStream opens a pubsub stream by hand.
 func rawStream(t *testing.T, s *scene) network.Stream {
 	connect(t, s.outsider, s.hub)
-	stream, err := overlay.OpenStream(deadline(t, 5*time.Second), s.outsider, s.hub.ID(), pubsub.GossipSubID_v11)
+	stream, err := overlay.OpenStream(deadline(t, 60*time.Second), s.outsider, s.hub.ID(), pubsub.GossipSubID_v11)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestMemberOverTheCaps(t *testing.T) {
 	if err := writeRPC(stream, &pb.RPC{Publish: []*pb.Message{{Topic: &other, Data: []byte("x")}}}); err != nil {
 		t.Fatal(err)
 	}
-	ctx := deadline(t, 5*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	for s.hubs.Drops()[DropMalformed] == 0 && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
@@ -288,7 +288,7 @@ func TestMemberSubscribesElsewhere(t *testing.T) {
 	if err := writeRPC(rawStream(t, s), rpc); err != nil {
 		t.Fatal(err)
 	}
-	ctx := deadline(t, 5*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	for s.hubs.Drops()[DropSubscription] == 0 && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}

@@ -30,7 +30,7 @@ func TestDeliver(t *testing.T) {
 			return m.Read != refused
 		}
 	})
-	ctx := deadline(t, 20*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	if err := topic.Meshed(ctx, s.hub.ID()); err != nil {
 		t.Fatal(err)
 	}

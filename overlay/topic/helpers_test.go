@@ -74,7 +74,7 @@ func deadline(t testing.TB, d time.Duration) context.Context {
 
 func connect(t testing.TB, from, to host.Host) {
 	t.Helper()
-	if err := overlay.Connect(deadline(t, 10*time.Second), from, peer.AddrInfo{ID: to.ID(), Addrs: to.Addrs()}); err != nil {
+	if err := overlay.Connect(deadline(t, 60*time.Second), from, peer.AddrInfo{ID: to.ID(), Addrs: to.Addrs()}); err != nil {
 		t.Fatal(err)
 	}
 }

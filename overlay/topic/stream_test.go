@@ -94,7 +94,7 @@ func crossed(t *testing.T) (a, b host.Host) {
 // arrives publishes until something comes out at the other end.
 func arrives(t *testing.T, from, to *Handle) error {
 	t.Helper()
-	ctx := deadline(t, 5*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	came := make(chan error, 1)
 	go func() { _, err := to.Receive(ctx); came <- err }()
 	for i := uint32(0); ; i++ {
@@ -164,7 +164,7 @@ func TestTopicEndsWithLastConnection(t *testing.T) {
 	if err := b.Network().ClosePeer(a.ID()); err != nil {
 		t.Fatal(err)
 	}
-	if now, err := atA.Follow(deadline(t, 5*time.Second), []peer.ID{b.ID()}); err != nil || len(now) > 0 {
+	if now, err := atA.Follow(deadline(t, 60*time.Second), []peer.ID{b.ID()}); err != nil || len(now) > 0 {
 		t.Errorf("in the topic: %v, %v", now, err)
 	}
 }
@@ -201,7 +201,7 @@ func TestDirectConnectionDuringRefusal(t *testing.T) {
 	defer known.Close()
 	connect(t, a, relay)
 	connect(t, b, relay)
-	if _, err := overlay.Reserve(deadline(t, 5*time.Second), b, relay.ID()); err != nil {
+	if _, err := overlay.Reserve(deadline(t, 60*time.Second), b, relay.ID()); err != nil {
 		t.Fatal(err)
 	}
 	direct := make(chan struct{})
@@ -226,16 +226,16 @@ func TestDirectConnectionDuringRefusal(t *testing.T) {
 	atA := join(t, slowLook{a, look}, set)
 	join(t, b, set)
 	via, _ := overlay.CircuitAddr(fullAddr(relay))
-	if err := overlay.Connect(deadline(t, 5*time.Second), a, peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
+	if err := overlay.Connect(deadline(t, 60*time.Second), a, peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
 		t.Fatal(err)
 	}
 	<-direct
-	ctx := network.WithForceDirectDial(deadline(t, 5*time.Second), "test")
+	ctx := network.WithForceDirectDial(deadline(t, 60*time.Second), "test")
 	a.Peerstore().AddAddrs(b.ID(), b.Addrs(), time.Minute)
 	if _, err := a.Network().DialPeer(ctx, b.ID()); err != nil {
 		t.Fatal(err)
 	}
-	if now, err := atA.Follow(deadline(t, 5*time.Second), nil); err != nil {
+	if now, err := atA.Follow(deadline(t, 60*time.Second), nil); err != nil {
 		t.Errorf("B is not in the topic: %v, %v", now, err)
 	}
 }

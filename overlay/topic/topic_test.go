@@ -36,7 +36,7 @@ func join(t testing.TB, h host.Host, change func(*Config)) *Handle {
 	t.Helper()
 	cfg := Config{Group: testGroup, Log: quiet()}
 	change(&cfg)
-	topic, err := Join(deadline(t, 5*time.Second), h, cfg)
+	topic, err := Join(deadline(t, 60*time.Second), h, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func newStarBy(t testing.TB, n int, change func(*Config), join joiner) *star {
 // settle publishes from the hub until every member has received once: then everybody is in the mesh.
 func (s *star) settle(t testing.TB) {
 	t.Helper()
-	ctx := deadline(t, 20*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	var wg sync.WaitGroup
 	done := make(chan struct{})
 	for i, topic := range s.topics {
@@ -147,7 +147,7 @@ func noDrops(t testing.TB, topics ...*Handle) {
 
 func TestTopicBurst(t *testing.T) {
 	s := newStar(t, 4, nil)
-	ctx := deadline(t, 30*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	var wg sync.WaitGroup
 	for _, topic := range s.topics[1:] {
 		wg.Go(func() {
@@ -168,7 +168,7 @@ func TestTopicBurst(t *testing.T) {
 func TestTopicHoldsManyMembers(t *testing.T) {
 	const members, each = 24, 10
 	s := newStar(t, members, nil)
-	ctx := deadline(t, 30*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	var wg sync.WaitGroup
 	for i, topic := range s.topics {
 		want := make(map[int]uint32)
@@ -203,10 +203,10 @@ func TestPublishWaitsForSomebody(t *testing.T) {
 		t.Fatalf("err = %v, want to wait", err)
 	}
 	published := make(chan error, 1)
-	go func() { published <- alone.Publish(deadline(t, 10*time.Second), []byte("waited")) }()
+	go func() { published <- alone.Publish(deadline(t, 60*time.Second), []byte("waited")) }()
 	other := join(t, b, admit)
 	connect(t, a, b)
-	m, err := other.Receive(deadline(t, 10*time.Second))
+	m, err := other.Receive(deadline(t, 60*time.Second))
 	if err != nil || string(m.Data) != "waited" || m.From != a.ID() {
 		t.Fatalf("received %q from %s: %v", m.Data, m.From, err)
 	}
@@ -225,7 +225,7 @@ func TestTopicSurvivesReconnect(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	connect(t, s.members[0], s.hub)
-	ctx := deadline(t, 10*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	if err := s.topics[0].Publish(ctx, payload(0, 0)); err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func TestPublishRefusesSizes(t *testing.T) {
 func TestLargestBatchArrives(t *testing.T) {
 	t.Parallel()
 	s := newStar(t, 2, nil)
-	ctx := deadline(t, 10*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	if err := s.topics[0].Publish(ctx, make([]byte, wire.MaxBatch)); err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestValidateRefuses(t *testing.T) {
 	s := newStar(t, 2, func(c *Config) {
 		c.Validate = func(_ peer.ID, data []byte) (any, bool) { return data[0], data[0] != 7 }
 	})
-	ctx := deadline(t, 10*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	for _, n := range []int{7, 0} {
 		if err := s.topics[0].Publish(ctx, payload(n, 0)); err != nil {
 			t.Fatal(err)
@@ -285,7 +285,7 @@ func TestValidateRefuses(t *testing.T) {
 func TestRateIsBounded(t *testing.T) {
 	t.Parallel()
 	s := newStar(t, 2, func(c *Config) { c.Rate = Rate{Messages: 50, Bytes: 1 << 20, Burst: 1} })
-	ctx := deadline(t, 10*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	for n := range uint32(500) {
 		if err := s.topics[0].Publish(ctx, payload(0, n)); err != nil {
 			t.Fatal(err)
@@ -346,11 +346,11 @@ func TestNoTopicOverCircuits(t *testing.T) {
 	from, to := join(t, a, set), join(t, b, set)
 	connect(t, a, relay)
 	connect(t, b, relay)
-	if _, err := overlay.Reserve(deadline(t, 5*time.Second), b, relay.ID()); err != nil {
+	if _, err := overlay.Reserve(deadline(t, 60*time.Second), b, relay.ID()); err != nil {
 		t.Fatal(err)
 	}
 	via, _ := overlay.CircuitAddr(fullAddr(relay))
-	if err := overlay.Connect(deadline(t, 5*time.Second), a, peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
+	if err := overlay.Connect(deadline(t, 60*time.Second), a, peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{via}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := from.Publish(deadline(t, time.Second), []byte("over a circuit")); err != nil {
@@ -365,7 +365,7 @@ func TestNoTopicOverCircuits(t *testing.T) {
 func TestForgedCopyTakesNobodysPlace(t *testing.T) {
 	t.Parallel()
 	s := newStar(t, 2, nil)
-	ctx := deadline(t, 10*time.Second)
+	ctx := deadline(t, 60*time.Second)
 	forged, real := payload(0, 0), payload(0, 0)
 	forged[len(forged)-1] ^= 1
 	for _, data := range [][]byte{forged, real, payload(0, 1)} {
@@ -397,17 +397,17 @@ func TestPublishNow(t *testing.T) {
 	}
 	connect(t, a, b)
 	for _, topic := range []*Handle{atA, atB} {
-		if err := topic.Ready(deadline(t, 5*time.Second)); err != nil {
+		if err := topic.Ready(deadline(t, 60*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := atB.Meshed(deadline(t, 5*time.Second), a.ID()); err != nil {
+	if err := atB.Meshed(deadline(t, 60*time.Second), a.ID()); err != nil {
 		t.Fatal(err)
 	}
 	if err := atA.PublishNow(t.Context(), []byte("to B")); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := atB.Receive(deadline(t, 5*time.Second)); err != nil || string(m.Data) != "to B" {
+	if m, err := atB.Receive(deadline(t, 60*time.Second)); err != nil || string(m.Data) != "to B" {
 		t.Errorf("B receives %q, %v", m.Data, err)
 	}
 }

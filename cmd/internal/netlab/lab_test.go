@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { os.Exit(Main(m)) }
 
 // Deadlines: what must come has long enough on a loaded machine; what must not come has a moment, which can only hide a fault.
 const (
-	patience = 20 * time.Second
+	patience = 60 * time.Second
 	moment   = 150 * time.Millisecond
 )
 

@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // started runs the model as a program, with the escape sequences of a terminal but no colours.
 func started(t *testing.T) (*teatest.TestModel, *fakeNode) {

@@ -38,7 +38,7 @@ func TestAnnounceAlwaysHasAnAddressThatWorks(t *testing.T) {
 		select {
 		case l := <-lines:
 			return strings.TrimPrefix(l, AnnouncePrefix)
-		case <-time.After(20 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Fatal("nothing was announced")
 			return ""
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // serve runs a server with a page, a feed and a wish until the test ends. did counts the wishes that were granted.
 func serve(t *testing.T) (s *Server, feed *Feed, did func() int) {

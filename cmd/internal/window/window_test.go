@@ -52,7 +52,7 @@ func play(record string, stubborn bool) int {
 // wait returns the lines of a record once there are so many.
 func wait(t *testing.T, record string, n int) []string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		f, err := os.Open(record)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
