@@ -59,7 +59,7 @@ type Node struct {
 	closed    chan struct{}      // closed by Close
 
 	inFlight atomic.Int64 // bytes that were published and that no relay node has acknowledged
-	heard    *heard
+	heard    *topicTimes
 
 	// Static after open.
 	life    context.Context // of run
@@ -92,7 +92,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, self: self, roster: pki.NewMembership(cfg.Group, cfg.Roster, cfg.RosterFile),
 		hub: feed.New(func(n uint64) Event { return Lagged{At: At{cfg.Now()}, Events: n} }), state: store, in: sendqueue.New(maxOutbox, delivery.MaxMine), topicName: topic.Name(cfg.Group.ID),
-		todo: make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), heard: &heard{born: time.Now()},
+		todo: make(chan func(*engine), maxTodo), done: make(chan struct{}), closed: make(chan struct{}), heard: &topicTimes{born: time.Now()},
 	}
 	if n.engine, err = newEngine(n); err != nil {
 		return nil, errors.Join(err, store.Close())

@@ -38,26 +38,26 @@ func Race(ctx context.Context, h host.Host, to peer.AddrInfo, first ma.Multiaddr
 	if s, ok := h.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(to.ID)
 	}
-	h.Peerstore().ClearAddrs(to.ID) // what is left there of an earlier race would be dialled in the first heat
-	conn, err := (&race{ctx: allowLimited(ctx), h: h, to: to.ID}).run(heats(to.Addrs, first))
+	h.Peerstore().ClearAddrs(to.ID) // what is left there of an earlier race would be dialled in the first attempt
+	conn, err := (&race{ctx: allowLimited(ctx), h: h, to: to.ID}).run(attempts(to.Addrs, first))
 	if err != nil {
 		return nil, openError(ctx, to.ID, "", err)
 	}
 	return cameBy(to.Addrs, conn.RemoteMultiaddr()), nil
 }
 
-// heat is one part of a race: the addresses that are dialled together.
-type heat struct {
+// attempt is one part of a race: the addresses that are dialled together.
+type attempt struct {
 	addrs []ma.Multiaddr
-	after time.Duration // at the latest, after the heat before it began; it begins when that one has failed, too
-	alone bool          // the addresses of earlier heats would keep the library from dialling these
+	after time.Duration // at the latest, after the attempt before it began; it begins when that one has failed, too
+	alone bool          // the addresses of earlier attempts would keep the library from dialling these
 }
 
-// heats divides the addresses: what worked last, everything else, and the WebSockets that the library leaves out
+// attempts divides the addresses: what worked last, everything else, and the WebSockets that the library leaves out
 // because raw TCP on the same port is there too.
-func heats(addrs []ma.Multiaddr, first ma.Multiaddr) []heat {
-	var last heat
-	rest, hidden := heat{}, heat{after: webSocketDelay, alone: true}
+func attempts(addrs []ma.Multiaddr, first ma.Multiaddr) []attempt {
+	var last attempt
+	rest, hidden := attempt{}, attempt{after: webSocketDelay, alone: true}
 	for _, a := range addrs {
 		switch {
 		case first != nil && a.Equal(first):
@@ -69,7 +69,7 @@ func heats(addrs []ma.Multiaddr, first ma.Multiaddr) []heat {
 			rest.addrs = append(rest.addrs, a)
 		}
 	}
-	return slices.DeleteFunc([]heat{last, rest, hidden}, func(h heat) bool { return len(h.addrs) == 0 })
+	return slices.DeleteFunc([]attempt{last, rest, hidden}, func(h attempt) bool { return len(h.addrs) == 0 })
 }
 
 // withWebSocket returns the address of a WebSocket on the port of a TCP address.
@@ -82,29 +82,29 @@ type race struct {
 	to  peer.ID
 }
 
-type lap struct {
+type result struct {
 	conn network.Conn
 	err  error
 }
 
-// run begins one heat after the other and returns the first connection, or all that went wrong.
-func (r *race) run(heats []heat) (network.Conn, error) {
-	if len(heats) == 0 {
-		heats = []heat{{}} // what the host knows by itself
+// run begins one attempt after the other and returns the first connection, or all that went wrong.
+func (r *race) run(attempts []attempt) (network.Conn, error) {
+	if len(attempts) == 0 {
+		attempts = []attempt{{}} // what the host knows by itself
 	}
 	ctx, cancel := context.WithCancel(r.ctx)
 	defer cancel()
-	laps := make(chan lap, len(heats))
+	results := make(chan result, len(attempts))
 	var failed []error
-	for i, heat := range heats {
-		r.begin(ctx, heat, laps)
+	for i, attempt := range attempts {
+		r.begin(ctx, attempt, results)
 		var next <-chan time.Time
-		if i+1 < len(heats) {
-			next = time.After(heats[i+1].after)
+		if i+1 < len(attempts) {
+			next = time.After(attempts[i+1].after)
 		}
 		for done := false; !done; {
 			select {
-			case l := <-laps:
+			case l := <-results:
 				if l.err == nil {
 					return l.conn, nil
 				}
@@ -118,16 +118,16 @@ func (r *race) run(heats []heat) (network.Conn, error) {
 	return nil, errors.Join(failed...)
 }
 
-// begin dials the addresses of a heat on a goroutine that ends with ctx.
-func (r *race) begin(ctx context.Context, heat heat, laps chan<- lap) {
+// begin dials the addresses of a attempt on a goroutine that ends with ctx.
+func (r *race) begin(ctx context.Context, attempt attempt, results chan<- result) {
 	store := r.h.Peerstore()
-	if heat.alone {
+	if attempt.alone {
 		store.ClearAddrs(r.to)
 	}
-	store.AddAddrs(r.to, heat.addrs, peerstore.TempAddrTTL)
+	store.AddAddrs(r.to, attempt.addrs, peerstore.TempAddrTTL)
 	go func() {
 		conn, err := r.h.Network().DialPeer(ctx, r.to)
-		laps <- lap{conn, err}
+		results <- result{conn, err}
 	}()
 }
 

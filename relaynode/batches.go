@@ -31,7 +31,7 @@ type batches struct {
 	roster    func() *pki.Roster
 	backlog   backlog.Store
 	heads     *news.Heads
-	sight     *sight // nil: nothing is kept for Held
+	sight     *observer // nil: nothing is kept for Held
 	topic     *topic.Handle
 	now       func() time.Time
 	log       *slog.Logger

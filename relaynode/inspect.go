@@ -38,8 +38,8 @@ type Part struct {
 // maxHeldBytes bounds what a relay node keeps for Held, whatever its number.
 const maxHeldBytes = 2 << 20
 
-// sight keeps the latest things that the relay node took in. A nil sight keeps nothing.
-type sight struct {
+// observer keeps the latest things that the relay node took in. A nil observer keeps nothing.
+type observer struct {
 	// static
 	keep   int
 	roleOf func(peer.ID) wire.Role
@@ -52,14 +52,14 @@ type sight struct {
 	bytes int    // guarded by mu; of items
 }
 
-func newSight(keep int, roleOf func(peer.ID) wire.Role, now func() time.Time, log *slog.Logger) *sight {
+func newSight(keep int, roleOf func(peer.ID) wire.Role, now func() time.Time, log *slog.Logger) *observer {
 	if keep <= 0 {
 		return nil
 	}
-	return &sight{keep: keep, roleOf: roleOf, now: now, log: log}
+	return &observer{keep: keep, roleOf: roleOf, now: now, log: log}
 }
 
-func (s *sight) add(h Held) {
+func (s *observer) add(h Held) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++
@@ -75,7 +75,7 @@ func (s *sight) add(h Held) {
 }
 
 // after returns what is kept whose number is above n, oldest first.
-func (s *sight) after(n uint64) []Held {
+func (s *observer) after(n uint64) []Held {
 	if s == nil {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (s *sight) after(n uint64) []Held {
 }
 
 // batch notes a batch that has just become durable.
-func (s *sight) batch(e backlog.Entry, way string) {
+func (s *observer) batch(e backlog.Entry, way string) {
 	if s == nil {
 		return
 	}
@@ -106,7 +106,7 @@ func (s *sight) batch(e backlog.Entry, way string) {
 }
 
 // mail notes a mail that has just become durable.
-func (s *sight) mail(from peer.ID, item wire.MailItem) {
+func (s *observer) mail(from peer.ID, item wire.MailItem) {
 	if s == nil {
 		return
 	}
@@ -126,7 +126,7 @@ func (s *sight) mail(from peer.ID, item wire.MailItem) {
 // Parts says what each stretch of the bytes is, in order and without gaps, as the relay node can tell from the public
 // format alone. Bytes of no known form are one part.
 func (h Held) Parts() []Part {
-	p := &parts{data: h.Data}
+	p := &layout{data: h.Data}
 	if h.To != "" {
 		p.mail()
 	} else {
@@ -138,19 +138,19 @@ func (h Held) Parts() []Part {
 	return p.list
 }
 
-// parts cuts bytes into stretches, from the first on.
-type parts struct {
+// layout cuts bytes into stretches, from the first on.
+type layout struct {
 	data []byte
 	at   int
 	list []Part
 }
 
-func (p *parts) next(name string, n int, sealed bool) {
+func (p *layout) next(name string, n int, sealed bool) {
 	p.list = append(p.list, Part{Name: name, From: p.at, To: p.at + n, Sealed: sealed})
 	p.at += n
 }
 
-func (p *parts) batch() {
+func (p *layout) batch() {
 	b, err := wire.ParseBatch(p.data)
 	if err != nil {
 		return
@@ -170,7 +170,7 @@ func (p *parts) batch() {
 	p.next("signature", len(b.Signature), false)
 }
 
-func (p *parts) frame(h wire.FrameHeader) {
+func (p *layout) frame(h wire.FrameHeader) {
 	p.next(fmt.Sprintf("frame header: session %s, sender %d, start %d, counter %d", h.Prefix, h.Sender, h.Start, h.Counter), wire.FrameHeaderSize, false)
 	p.next("random IV", wire.FrameIVSize, false)
 	p.next("message, under AES-256-CTR", int(h.Length), true)
@@ -178,7 +178,7 @@ func (p *parts) frame(h wire.FrameHeader) {
 }
 
 // signed is a message of key agreement in the open.
-func (p *parts) signed(item []byte) {
+func (p *layout) signed(item []byte) {
 	name := "key agreement message"
 	if s, err := wire.UnmarshalSigned(item); err == nil {
 		name = s.Type.String() + ", signed, readable"
@@ -187,7 +187,7 @@ func (p *parts) signed(item []byte) {
 }
 
 // mail is an envelope with a share, or a control batch.
-func (p *parts) mail() {
+func (p *layout) mail() {
 	if _, err := wire.ParseBatch(p.data); err == nil {
 		p.batch()
 		return

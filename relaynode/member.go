@@ -41,7 +41,7 @@ type member struct {
 	mail  *mailWindow
 	quiet atomic.Bool // nothing came from it for a while
 
-	handed peers.Handed // mail of other relay nodes that was handed on in this session
+	handed peers.ForeignMail // mail of other relay nodes that was handed on in this session
 }
 
 // serveSession is the handler of one session stream, from the handshake to the end.
@@ -59,7 +59,7 @@ func (n *Node) serveSession(ctx context.Context, s network.Stream) error {
 	m.loop = &serve.Loop{
 		Conn: conn, Rates: n.door.MemberRates(p), Handle: m.handle, Refused: m.refusedRequest, Patience: n.cfg.Limits.Send, TooSlow: m.tooSlow,
 	}
-	m.news = news.New(m.teller(ctx, told{Told: news.Told{Roster: known}}))
+	m.news = news.New(m.teller(ctx, memberState{State: news.State{Roster: known}}))
 	m.mail = newMailWindow(n.cfg.Limits.MailPage, n.cfg.Limits.MailWindow, func(lost int) {
 		n.count.add(deliveryStalled, lost)
 		m.news.Set(news.Mail)
@@ -127,7 +127,7 @@ func (m *member) Heard() time.Time { return m.conn.Heard() }
 func (m *member) Offer(msg wire.Message) error { return m.conn.Offer(msg) }
 
 // Handed implements peers.Member.
-func (m *member) Handed() *peers.Handed { return &m.handed }
+func (m *member) Handed() *peers.ForeignMail { return &m.handed }
 
 // SetQuiet implements door.Session.
 func (m *member) SetQuiet(quiet bool) (changed bool) {

@@ -48,10 +48,10 @@ type Node struct {
 	table     *table
 	door      *door.Door
 	count     *counters
-	sight     *sight // nil: nothing is kept for Held
+	sight     *observer // nil: nothing is kept for Held
 	sweeper   *sweeper
 	batches   *batches
-	presence  pace.Bell
+	presence  pace.Signal
 
 	life lifetime
 }

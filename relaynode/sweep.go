@@ -46,7 +46,7 @@ func (s *sweeper) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-		case <-s.former.Bell:
+		case <-s.former.Signal:
 		}
 	}
 }

@@ -22,14 +22,14 @@ func (n *Node) tellEverybody(b news.Bits) {
 	n.peers.Tell(b)
 }
 
-// told is up to where a member was told; owned by the goroutine that tells.
-type told struct {
-	news.Told
+// memberState is up to where a member was memberState; owned by the goroutine that tells.
+type memberState struct {
+	news.State
 	mail int64 // sequence number of the last mail handed on in this session
 }
 
 // teller returns what tells this member its news, and ends the session when that fails.
-func (m *member) teller(ctx context.Context, at told) func(news.Bits, []wire.BatchID) {
+func (m *member) teller(ctx context.Context, at memberState) func(news.Bits, []wire.BatchID) {
 	return func(bits news.Bits, stored []wire.BatchID) {
 		if err := m.tellAll(ctx, bits, stored, &at); err != nil && ctx.Err() == nil {
 			m.end(err)
@@ -38,7 +38,7 @@ func (m *member) teller(ctx context.Context, at told) func(news.Bits, []wire.Bat
 }
 
 // tellAll writes one round of news. Acknowledgements come first: somebody waits for them.
-func (m *member) tellAll(ctx context.Context, bits news.Bits, stored []wire.BatchID, at *told) error {
+func (m *member) tellAll(ctx context.Context, bits news.Bits, stored []wire.BatchID, at *memberState) error {
 	for len(stored) > 0 {
 		k := min(len(stored), wire.MaxListItems)
 		if err := m.loop.Send(ctx, &wire.Stored{IDs: stored[:k]}); err != nil {
@@ -46,7 +46,7 @@ func (m *member) tellAll(ctx context.Context, bits news.Bits, stored []wire.Batc
 		}
 		stored = stored[k:]
 	}
-	if err := m.n.source.TellRoster(ctx, m.loop.Send, &at.Told); err != nil {
+	if err := m.n.source.TellRoster(ctx, m.loop.Send, &at.State); err != nil {
 		return err
 	}
 	if bits&news.Presence != 0 {
@@ -60,7 +60,7 @@ func (m *member) tellAll(ctx context.Context, bits news.Bits, stored []wire.Batc
 		}
 	}
 	if bits&news.Backlog != 0 {
-		return m.n.source.TellHeads(ctx, m.loop.Send, &at.Told)
+		return m.n.source.TellHeads(ctx, m.loop.Send, &at.State)
 	}
 	return nil
 }
@@ -77,9 +77,9 @@ func (n *Node) pushHeads(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-n.source.Heads.Bell:
+		case <-n.source.Heads.Signal:
 		}
-		if !pace.Calm(ctx, n.source.Heads.Bell, n.cfg.Limits.Heads, headsPatience*n.cfg.Limits.Heads) {
+		if !pace.Calm(ctx, n.source.Heads.Signal, n.cfg.Limits.Heads, headsPatience*n.cfg.Limits.Heads) {
 			return nil
 		}
 		n.tellEverybody(news.Backlog)
@@ -108,7 +108,7 @@ func (n *Node) present() []peer.ID {
 }
 
 // handOn delivers mail, oldest first, as far as the window allows.
-func (m *member) handOn(ctx context.Context, at *told) error {
+func (m *member) handOn(ctx context.Context, at *memberState) error {
 	for m.mail.open() {
 		page, err := m.n.mail.Pending(ctx, m.peer, at.mail, wire.MaxMailItems)
 		if err != nil {

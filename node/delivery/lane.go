@@ -26,9 +26,9 @@ type lane struct {
 	queue   *order.Lane[[]byte]
 
 	// Owned by the reader.
-	row     *row // nil until it was looked at
-	touched bool // it is among those to be looked at
-	recent  []seen
+	row     *senderLanes // nil until it was looked at
+	touched bool         // it is among those to be looked at
+	recent  []frameMark
 	oldest  int       // of recent, which is a ring
 	behind  time.Time // when the group was last told that the sender's start number is behind
 
@@ -45,11 +45,11 @@ type gap struct {
 	fetching uint64 // the request under way, 0: none
 }
 
-// row is the lanes of one sender, by the age of their sessions.
-type row struct{ lanes []*lane }
+// senderLanes is the lanes of one sender, by the age of their sessions.
+type senderLanes struct{ lanes []*lane }
 
-// seen is a frame that stood at a position.
-type seen struct {
+// frameMark is a frame that stood at a position.
+type frameMark struct {
 	at  order.Position
 	mac [wire.FrameMACSize]byte
 }
@@ -60,7 +60,7 @@ func newLane(s *session, sender uint16, m frame.Member, at order.Position) *lane
 
 // remember notes which frame stood at a position.
 func (l *lane) remember(p order.Position, data []byte) {
-	s := seen{p, macOf(data)}
+	s := frameMark{p, macOf(data)}
 	if len(l.recent) < recentFrames {
 		l.recent = append(l.recent, s)
 		return
@@ -71,7 +71,7 @@ func (l *lane) remember(p order.Position, data []byte) {
 
 // other reports whether another frame than this one is known to stand at its position.
 func (l *lane) other(p order.Position, data []byte) bool {
-	i := slices.IndexFunc(l.recent, func(s seen) bool { return s.at == p })
+	i := slices.IndexFunc(l.recent, func(s frameMark) bool { return s.at == p })
 	return i >= 0 && l.recent[i].mac != macOf(data)
 }
 

@@ -19,8 +19,8 @@ type Machine struct {
 	previous *previous
 	outbox   *outbox
 	flights  *flights
-	mine     *mine
-	silence  silence
+	mine     *ownMessages
+	silence  topicWatch
 	resumed  []*session // of an earlier process start, which the first Settle looks at
 }
 

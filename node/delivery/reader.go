@@ -42,16 +42,16 @@ type reader struct {
 	awaits func(*lane) bool                          // something that is not here yet has to come before the lane
 	watch  func(l *lane, paused bool, now time.Time) // the lane may wait for something missing
 
-	rows    map[wire.Role]*row // the lanes of each sender
-	touched []*lane            // lanes that are to be looked at
-	full    bool               // the screens are: frames stay where they are
-	left    int                // how many frames may still be opened in this Settle
-	plain   []byte             // room for the plaintext of one frame
+	rows    map[wire.Role]*senderLanes // the lanes of each sender
+	touched []*lane                    // lanes that are to be looked at
+	full    bool                       // the screens are: frames stay where they are
+	left    int                        // how many frames may still be opened in this Settle
+	plain   []byte                     // room for the plaintext of one frame
 	shown   *recent.Map[Shown, struct{}]
 }
 
 func newReader(cfg *Config, emit func(Output)) *reader {
-	r := &reader{cfg: cfg, emit: emit, rows: make(map[wire.Role]*row), shown: recent.New[Shown, struct{}](cfg.MaxShown)}
+	r := &reader{cfg: cfg, emit: emit, rows: make(map[wire.Role]*senderLanes), shown: recent.New[Shown, struct{}](cfg.MaxShown)}
 	for _, s := range cfg.Shown {
 		r.remember(s)
 	}
@@ -149,7 +149,7 @@ func (r *reader) enter(l *lane) {
 	}
 	of := r.rows[l.member.Role]
 	if of == nil {
-		of = new(row)
+		of = new(senderLanes)
 		r.rows[l.member.Role] = of
 	}
 	i, _ := slices.BinarySearchFunc(of.lanes, l, func(a, b *lane) int { return older(a.session, b.session) })

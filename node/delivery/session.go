@@ -41,7 +41,7 @@ type session struct {
 func newSessions() sessions {
 	return sessions{
 		all: make(map[wire.Transcript]*session), byPrefix: make(map[wire.Prefix]*session),
-		unknown: unknown{frames: make(map[wire.Prefix][]stray), heads: make(map[wire.Prefix]map[headKey]wire.Head)},
+		unknown: unknown{frames: make(map[wire.Prefix][]earlyFrame), heads: make(map[wire.Prefix]map[headKey]wire.Head)},
 	}
 }
 
@@ -99,15 +99,15 @@ func older(a, b *session) int {
 
 // unknown is what came of sessions that are not known here.
 type unknown struct {
-	frames     map[wire.Prefix][]stray
+	frames     map[wire.Prefix][]earlyFrame
 	frameCount int
 	frameBytes int
 	heads      map[wire.Prefix]map[headKey]wire.Head
 	headCount  int
 }
 
-// stray is a frame of a session that is not known here.
-type stray struct {
+// earlyFrame is a frame of a session that is not known here.
+type earlyFrame struct {
 	signer []byte
 	data   []byte
 }
@@ -130,7 +130,7 @@ func (u *unknown) keepFrame(p wire.Prefix, signer, data []byte) {
 	if u.frameCount >= maxUnknownFrames || u.frameBytes+len(data) > maxUnknownBytes { // defence: stray-bound
 		return
 	}
-	u.frames[p] = append(u.frames[p], stray{signer, data})
+	u.frames[p] = append(u.frames[p], earlyFrame{signer, data})
 	u.frameCount++
 	u.frameBytes += len(data)
 }
@@ -167,7 +167,7 @@ func (u *unknown) forget(peer string) {
 }
 
 // take takes out what came of a session.
-func (u *unknown) take(p wire.Prefix) (frames []stray, heads []wire.Head) {
+func (u *unknown) take(p wire.Prefix) (frames []earlyFrame, heads []wire.Head) {
 	frames = u.frames[p]
 	for _, key := range slices.SortedFunc(maps.Keys(u.heads[p]), headKey.compare) {
 		heads = append(heads, u.heads[p][key])

@@ -16,19 +16,19 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// tried is what became of one address.
-type tried struct {
+// addressCheck is what became of one address.
+type addressCheck struct {
 	addr ma.Multiaddr
 	hop  Hop // where it ended; "" when it is connected
 	what string
 	hint string
 }
 
-func (t tried) connected() bool { return t.hop == "" }
+func (t addressCheck) connected() bool { return t.hop == "" }
 
 // address goes to one address of a relay node, hop by hop. The connection stays.
-func (e *examination) address(ctx context.Context, relay peer.ID, addr ma.Multiaddr) tried {
-	t := tried{addr: addr}
+func (e *examination) address(ctx context.Context, relay peer.ID, addr ma.Multiaddr) addressCheck {
+	t := addressCheck{addr: addr}
 	transport, _ := peer.SplitAddr(addr)
 	if transport == nil {
 		t.hop, t.what, t.hint = Name, "the address "+addr.String()+" says nothing but a peer ID", "give the relay node's whole address; it prints it when it starts"
@@ -50,7 +50,7 @@ func (e *examination) address(ctx context.Context, relay peer.ID, addr ma.Multia
 }
 
 // look resolves the name and knocks at the port.
-func (e *examination) look(ctx context.Context, t tried, transport ma.Multiaddr) tried {
+func (e *examination) look(ctx context.Context, t addressCheck, transport ma.Multiaddr) addressCheck {
 	ctx, cancel := context.WithTimeout(ctx, e.opts.Patience)
 	defer cancel()
 	hostname, named := nameIn(transport)
@@ -98,7 +98,7 @@ func nameIn(a ma.Multiaddr) (hostname string, named bool) {
 var remoteKey = regexp.MustCompile(`remote key matches (\S+)`)
 
 // refused says why there is no connection although the port, as far as that shows, is open.
-func (e *examination) refused(t tried, relay peer.ID, transport ma.Multiaddr, err error) tried {
+func (e *examination) refused(t addressCheck, relay peer.ID, transport ma.Multiaddr, err error) addressCheck {
 	var mismatch sec.ErrPeerIDMismatch
 	actual := ""
 	if errors.As(err, &mismatch) {

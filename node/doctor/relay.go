@@ -81,7 +81,7 @@ func (e *examination) relayAddrs() (order []peer.ID, addrs map[peer.ID][]ma.Mult
 
 // relay goes to one relay node by each of its addresses, and on from the one that works.
 func (e *examination) relay(ctx context.Context, id peer.ID, addrs []ma.Multiaddr) bool {
-	var all []tried
+	var all []addressCheck
 	works := -1
 	for _, a := range addrs {
 		t := e.address(ctx, id, a)

@@ -45,12 +45,12 @@ type guard struct {
 	recent  *recent
 	// checked is what is known of each message of the RPC that is being handled. Also owned by the event loop, which hands on
 	// the messages of one RPC before it inspects the next.
-	checked []checked
+	checked []validMessage
 	handed  int // of which so many were handed on, or left out
 }
 
-// checked is a message that was found valid.
-type checked struct {
+// validMessage is a message that was found valid.
+type validMessage struct {
 	message *pb.Message
 	read    any // what check returned
 	sum     uint64
@@ -180,7 +180,7 @@ func (g *guard) valid(from peer.ID, admitted bool, m *pb.Message) bool {
 		g.drops.add(DropInvalid, 1)
 		return false
 	}
-	g.checked = append(g.checked, checked{m, read, sum})
+	g.checked = append(g.checked, validMessage{m, read, sum})
 	return true
 }
 

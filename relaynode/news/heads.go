@@ -12,7 +12,7 @@ import (
 // Heads answers what changed in the backlog since a revision. Members ask for the same change at the same time, so
 // the last answer is kept: a hundred members cost one query.
 type Heads struct {
-	pace.Bell // rung by Changed
+	pace.Signal // rung by Changed
 
 	store backlog.Store
 
@@ -22,7 +22,7 @@ type Heads struct {
 }
 
 // NewHeads returns what tells of a backlog.
-func NewHeads(s backlog.Store) *Heads { return &Heads{Bell: pace.NewBell(), store: s, from: -1} }
+func NewHeads(s backlog.Store) *Heads { return &Heads{Signal: pace.NewBell(), store: s, from: -1} }
 
 // Changed makes the kept answer old, and rings.
 func (r *Heads) Changed() {

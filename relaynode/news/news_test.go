@@ -84,7 +84,7 @@ func TestEverybodyIsToldOfOneQuery(t *testing.T) {
 		sent = append(sent, m)
 		return nil
 	}
-	peers := make([]Told, 3)
+	peers := make([]State, 3)
 	tell := func() (messages []int) {
 		t.Helper()
 		for i := range peers {
@@ -102,7 +102,7 @@ func TestEverybodyIsToldOfOneQuery(t *testing.T) {
 	s.heads, s.revision = s.heads[:1], 6
 	heads.Changed()
 	select {
-	case <-heads.Bell:
+	case <-heads.Signal:
 	default:
 		t.Error("nobody is woken")
 	}
@@ -114,7 +114,7 @@ func TestEverybodyIsToldOfOneQuery(t *testing.T) {
 	}
 	for _, known := range []uint64{2, 3, 4} {
 		sent = nil
-		at := Told{Roster: known}
+		at := State{Roster: known}
 		for range 2 {
 			if err := from.TellRoster(t.Context(), send, &at); err != nil {
 				t.Fatal(err)

@@ -14,8 +14,8 @@ type Source struct {
 	Heads  *Heads
 }
 
-// Told is up to where a peer was told; owned by the goroutine that tells.
-type Told struct {
+// State is up to where a peer was told; owned by the goroutine that tells.
+type State struct {
 	Roster   uint64 // version
 	revision int64  // of the backlog's heads
 }
@@ -24,7 +24,7 @@ type Told struct {
 type Sending func(context.Context, wire.Message) error
 
 // TellRoster writes the roster if the other side has an older one.
-func (s Source) TellRoster(ctx context.Context, send Sending, at *Told) error {
+func (s Source) TellRoster(ctx context.Context, send Sending, at *State) error {
 	current := s.Roster()
 	if current.Version <= at.Roster {
 		return nil
@@ -34,7 +34,7 @@ func (s Source) TellRoster(ctx context.Context, send Sending, at *Told) error {
 }
 
 // TellHeads writes what changed in the backlog since the other side was told last; all of it the first time.
-func (s Source) TellHeads(ctx context.Context, send Sending, at *Told) error {
+func (s Source) TellHeads(ctx context.Context, send Sending, at *State) error {
 	heads, revision, err := s.Heads.since(ctx, at.revision)
 	if err != nil {
 		return fmt.Errorf("reading the backlog's heads: %w", err)

@@ -8,14 +8,14 @@ import (
 
 // Peers is a set of peers that many fill and one empties. Its bell is rung when there is something to take.
 type Peers struct {
-	Bell // rung by Add, and by whoever wants the one to look anyway
+	Signal // rung by Add, and by whoever wants the one to look anyway
 
 	mu  sync.Mutex
 	set map[peer.ID]struct{} // guarded by mu
 }
 
 // NewPeers returns an empty set.
-func NewPeers() *Peers { return &Peers{Bell: NewBell(), set: make(map[peer.ID]struct{})} }
+func NewPeers() *Peers { return &Peers{Signal: NewBell(), set: make(map[peer.ID]struct{})} }
 
 // Add puts peers into the set, and rings if there are any.
 func (s *Peers) Add(peers ...peer.ID) {

@@ -12,7 +12,7 @@ func TestPeersAreTakenOnce(t *testing.T) {
 	s := NewPeers()
 	rung := func() bool {
 		select {
-		case <-s.Bell:
+		case <-s.Signal:
 			return true
 		default:
 			return false

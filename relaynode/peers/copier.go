@@ -27,7 +27,7 @@ var errNoAnswer = errors.New("it does not answer a fetch")
 // looked through once, from its lowest counter to its highest, and after that only where it has grown.
 type copier struct {
 	l       *link
-	bell    pace.Bell
+	bell    pace.Signal
 	answers chan *wire.Copied // holds one: of the fetch under way; nil: it was refused
 
 	mu    sync.Mutex

@@ -51,7 +51,7 @@ func (p *Peers) dialAll(ctx context.Context) {
 // dialler is a goroutine that keeps a session with one relay node.
 type dialler struct {
 	stop  context.CancelFunc
-	again pace.Bell // ends its rest
+	again pace.Signal // ends its rest
 }
 
 // others returns the other relay nodes of the present roster.
@@ -95,7 +95,7 @@ func through(a ma.Multiaddr) peer.ID {
 }
 
 // keep has a session with one relay node, begun by whichever side, until ctx ends.
-func (p *Peers) keep(ctx context.Context, id peer.ID, again pace.Bell) {
+func (p *Peers) keep(ctx context.Context, id peer.ID, again pace.Signal) {
 	if p.host.ID() > id { // both sides may come up at the same time: one of them begins
 		rest(ctx, redialMin, nil)
 	}
@@ -132,7 +132,7 @@ func (p *Peers) closeOld(id peer.ID) {
 }
 
 // rest waits for d, with jitter, or until the bell is rung.
-func rest(ctx context.Context, d time.Duration, again pace.Bell) {
+func rest(ctx context.Context, d time.Duration, again pace.Signal) {
 	t := time.NewTimer(backoff.Jitter(d, rand.N))
 	defer t.Stop()
 	select {

@@ -22,11 +22,11 @@ type forwarder struct {
 	due *pace.Peers // recipients to look at; static
 
 	mu   sync.Mutex
-	ways map[peer.ID]*way // guarded by mu: recipients whose mail is being forwarded
+	ways map[peer.ID]*route // guarded by mu: recipients whose mail is being forwarded
 }
 
-// way is how one member's mail goes, and what of it was not acknowledged.
-type way struct {
+// route is how one member's mail goes, and what of it was not acknowledged.
+type route struct {
 	link  *link
 	after int64               // place in the mailbox up to which mail was handed to link
 	out   map[wire.MailID]int // bytes of what was handed on and not acknowledged
@@ -36,7 +36,7 @@ type way struct {
 }
 
 func newForwarder(p *Peers) *forwarder {
-	return &forwarder{p: p, due: pace.NewPeers(), ways: make(map[peer.ID]*way)}
+	return &forwarder{p: p, due: pace.NewPeers(), ways: make(map[peer.ID]*route)}
 }
 
 // run forwards until ctx ends.
@@ -53,7 +53,7 @@ func (f *forwarder) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-f.due.Bell:
+		case <-f.due.Signal:
 		case <-timer.C:
 			f.again()
 		}
@@ -82,7 +82,7 @@ func (f *forwarder) again() {
 			continue
 		}
 		f.p.cfg.Count(forwardStalled, max(1, len(w.out)))
-		*w = way{out: make(map[wire.MailID]int), tries: w.tries + 1}
+		*w = route{out: make(map[wire.MailID]int), tries: w.tries + 1}
 		f.due.Add(to)
 	}
 }
@@ -124,7 +124,7 @@ func (f *forwarder) forward(ctx context.Context, to peer.ID) error {
 
 // choose returns the way of a member's mail: none for one that has a session here or is nowhere. When several relay nodes
 // say that they have it, each try goes to another.
-func (f *forwarder) choose(to peer.ID) *way {
+func (f *forwarder) choose(to peer.ID) *route {
 	at := f.p.at(to)
 	_, _, member := f.p.cfg.Roster().MemberByPeer(to)
 	f.mu.Lock()
@@ -135,11 +135,11 @@ func (f *forwarder) choose(to peer.ID) *way {
 	}
 	w := f.ways[to]
 	if w == nil {
-		w = &way{out: make(map[wire.MailID]int)}
+		w = &route{out: make(map[wire.MailID]int)}
 		f.ways[to] = w
 	}
 	if w.link == nil || !slices.Contains(at, w.link) {
-		*w = way{link: at[w.tries%len(at)], out: make(map[wire.MailID]int), tries: w.tries}
+		*w = route{link: at[w.tries%len(at)], out: make(map[wire.MailID]int), tries: w.tries}
 	}
 	return w
 }

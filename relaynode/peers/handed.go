@@ -52,15 +52,15 @@ func (l *link) handOn(m Member, to peer.ID, mails []wire.Mail) bool {
 	return true
 }
 
-// Handed is the mail of other relay nodes that was handed on in one member's session and not acknowledged: where to pass its
+// ForeignMail is the mail of other relay nodes that was handed on in one member's session and not acknowledged: where to pass its
 // word on. The zero value is ready for use.
-type Handed struct {
+type ForeignMail struct {
 	mu sync.Mutex
 	at map[wire.MailID]*link // guarded by mu
 }
 
 // add notes mail that a relay node has for a member, and reports whether there is room.
-func (h *Handed) add(l *link, to peer.ID, mails []wire.Mail) bool {
+func (h *ForeignMail) add(l *link, to peer.ID, mails []wire.Mail) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.at)+len(mails) > maxHanded {
@@ -76,7 +76,7 @@ func (h *Handed) add(l *link, to peer.ID, mails []wire.Mail) bool {
 }
 
 // Acknowledge passes a member's acknowledgement on to the relay nodes where that mail lies.
-func (h *Handed) Acknowledge(by peer.ID, ids []wire.MailID) {
+func (h *ForeignMail) Acknowledge(by peer.ID, ids []wire.MailID) {
 	at := make(map[*link][]wire.MailID)
 	h.mu.Lock()
 	for _, id := range ids {

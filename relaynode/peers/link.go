@@ -50,7 +50,7 @@ func (p *Peers) serve(ctx context.Context, conn *session.Conn, dialled bool) {
 		Conn: conn, Rates: p.cfg.Door.RelayRates(l.peer), Handle: l.handle, Refused: l.refusedRequest, Numbered: true, Patience: p.cfg.Limits.Send,
 	}
 	defer close(l.done)
-	l.news = news.New(l.teller(ctx, news.Told{Roster: conn.RemoteRosterVersion()}))
+	l.news = news.New(l.teller(ctx, news.State{Roster: conn.RemoteRosterVersion()}))
 	l.copier = newCopier(l)
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
@@ -165,7 +165,7 @@ func (l *link) has(member peer.ID) bool {
 }
 
 // teller returns what tells the other relay node the news, and ends the session when that fails.
-func (l *link) teller(ctx context.Context, at news.Told) func(news.Bits, []wire.BatchID) {
+func (l *link) teller(ctx context.Context, at news.State) func(news.Bits, []wire.BatchID) {
 	var own []peer.ID
 	first := true
 	return func(bits news.Bits, _ []wire.BatchID) {

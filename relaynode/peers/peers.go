@@ -71,7 +71,7 @@ type Member interface {
 	// Offer writes a message unless too much waits already.
 	Offer(wire.Message) error
 	// Handed is the mail of other relay nodes that was handed on in this session.
-	Handed() *Handed
+	Handed() *ForeignMail
 }
 
 // Batches takes batches in.
@@ -127,7 +127,7 @@ type Peers struct {
 	host      host.Host
 	server    *overlay.StreamServer
 	forwarder *forwarder
-	roster    pace.Bell // rung when there is another roster
+	roster    pace.Signal // rung when there is another roster
 
 	mu    sync.Mutex
 	links map[peer.ID]*link // guarded by mu

@@ -55,7 +55,7 @@ type relay struct {
 
 // member is a member's session.
 type member struct {
-	handed peers.Handed
+	handed peers.ForeignMail
 	got    chan wire.Message
 }
 
@@ -63,7 +63,7 @@ type member struct {
 func (m *member) Offer(msg wire.Message) error { m.got <- msg; return nil }
 
 // Handed implements peers.Member.
-func (m *member) Handed() *peers.Handed { return &m.handed }
+func (m *member) Handed() *peers.ForeignMail { return &m.handed }
 
 // Present implements peers.Members.
 func (r *relay) Present() []peer.ID {

@@ -23,13 +23,13 @@ type Memory struct {
 	revision int64
 	dropped  int64
 	bytes    int64
-	ids      map[wire.BatchID]*kept
+	ids      map[wire.BatchID]*entry
 	signers  map[peer.ID]*signer
 	chains   map[backlog.Chain]*chain
 }
 
-// kept is one batch in the log.
-type kept struct {
+// entry is one batch in the log.
+type entry struct {
 	backlog.Entry
 	seq  int64
 	at   time.Time
@@ -38,25 +38,25 @@ type kept struct {
 
 // signer is the books of one signer: its batches, oldest first.
 type signer struct {
-	batches []*kept
+	batches []*entry
 	bytes   int64
 	chains  int
 }
 
 // chain is what the log holds of one chain, in the order of counters, without overlaps.
 type chain struct {
-	runs     []held
+	runs     []index
 	revision int64
 }
 
-type held struct {
+type index struct {
 	span
-	batch *kept
+	batch *entry
 }
 
 // NewMemory returns an empty backlog.
 func NewMemory(limits backlog.Limits) *Memory {
-	return &Memory{limits: limits, ids: map[wire.BatchID]*kept{}, signers: map[peer.ID]*signer{}, chains: map[backlog.Chain]*chain{}}
+	return &Memory{limits: limits, ids: map[wire.BatchID]*entry{}, signers: map[peer.ID]*signer{}, chains: map[backlog.Chain]*chain{}}
 }
 
 // Append implements backlog.Store.
@@ -83,7 +83,7 @@ func (m *Memory) append(e backlog.Entry, now time.Time) bool {
 	if m.ids[e.ID] != nil {
 		return false
 	}
-	k := &kept{Entry: e, at: came(e, now)}
+	k := &entry{Entry: e, at: came(e, now)}
 	k.Data = slices.Clone(e.Data)
 	for _, r := range runsOf(e.Signer, e.Frames) {
 		for _, s := range r.without(m.spans(r.chain)) {
@@ -112,7 +112,7 @@ func (m *Memory) spans(c backlog.Chain) []span {
 }
 
 // enter books and indexes a batch.
-func (m *Memory) enter(k *kept) {
+func (m *Memory) enter(k *entry) {
 	s := m.signers[k.Signer]
 	if s == nil {
 		s = &signer{}
@@ -128,8 +128,8 @@ func (m *Memory) enter(k *kept) {
 			m.chains[r.chain] = ch
 			s.chains++
 		}
-		at, _ := slices.BinarySearchFunc(ch.runs, r.first, func(h held, n uint32) int { return cmp.Compare(h.first, n) })
-		ch.runs = slices.Insert(ch.runs, at, held{r.span, k})
+		at, _ := slices.BinarySearchFunc(ch.runs, r.first, func(h index, n uint32) int { return cmp.Compare(h.first, n) })
+		ch.runs = slices.Insert(ch.runs, at, index{r.span, k})
 		ch.revision = m.revision
 	}
 }
@@ -147,7 +147,7 @@ func (m *Memory) makeRoom(by peer.ID) {
 }
 
 // victim returns the next batch to drop, nil when there is room.
-func (m *Memory) victim(by peer.ID) *kept {
+func (m *Memory) victim(by peer.ID) *entry {
 	if s := m.signers[by]; s != nil && s.chains > m.limits.Chains {
 		return s.batches[0]
 	}
@@ -155,7 +155,7 @@ func (m *Memory) victim(by peer.ID) *kept {
 	if !byBytes && !byCount {
 		return nil
 	}
-	var oldest *kept
+	var oldest *entry
 	for _, s := range m.signers {
 		n := int64(len(m.signers))
 		over := byBytes && s.bytes*n > m.limits.Bytes || !byBytes && int64(len(s.batches))*n > int64(m.limits.Batches)
@@ -166,15 +166,15 @@ func (m *Memory) victim(by peer.ID) *kept {
 	return oldest
 }
 
-func (m *Memory) drop(k *kept) {
+func (m *Memory) drop(k *entry) {
 	delete(m.ids, k.ID)
 	m.bytes -= int64(len(k.Data))
 	s := m.signers[k.Signer]
 	s.bytes -= int64(len(k.Data))
-	s.batches = slices.DeleteFunc(s.batches, func(o *kept) bool { return o == k })
+	s.batches = slices.DeleteFunc(s.batches, func(o *entry) bool { return o == k })
 	for _, r := range k.runs {
 		ch := m.chains[r.chain]
-		ch.runs = slices.DeleteFunc(ch.runs, func(h held) bool { return h.batch == k && h.span == r.span })
+		ch.runs = slices.DeleteFunc(ch.runs, func(h index) bool { return h.batch == k && h.span == r.span })
 		if ch.revision = m.revision; len(ch.runs) == 0 {
 			delete(m.chains, r.chain)
 			s.chains--
@@ -232,7 +232,7 @@ func (m *Memory) page(ctx context.Context, r backlog.Range, maxBytes int) (p pag
 	defer m.mu.Unlock()
 	type found struct {
 		chain backlog.Chain
-		held
+		index
 	}
 	var hits []found
 	for c, ch := range m.chains {

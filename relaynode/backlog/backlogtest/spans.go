@@ -92,7 +92,7 @@ type page struct {
 }
 
 // add takes a batch in and reports whether the page goes on.
-func (p *page) add(k *kept) bool {
+func (p *page) add(k *entry) bool {
 	switch {
 	case p.seen[k.seq]:
 		return true

@@ -11,9 +11,9 @@ const (
 	doubtBytes = 8 << 10
 )
 
-// silence finds out whether the topic carries, from what is sent and read anyway: a batch that the relay node acknowledges
+// topicWatch finds out whether the topic carries, from what is sent and read anyway: a batch that the relay node acknowledges
 // only when it got it over the session as well, and a batch of another member that had to be fetched, were not carried.
-type silence struct {
+type topicWatch struct {
 	out  streak
 	in   streak
 	told time.Time // when it was last found
@@ -35,7 +35,7 @@ func (s *streak) miss(now time.Time, most time.Duration) bool {
 
 // acknowledged is told that a relay node has a batch of this member, of which so many bytes are on their way. It reports
 // whether the topic is silent, as fetched does.
-func (s *silence) acknowledged(f *flight, bytes int, now time.Time, most time.Duration) bool {
+func (s *topicWatch) acknowledged(f *flight, bytes int, now time.Time, most time.Duration) bool {
 	switch {
 	case f.tries == 0:
 		s.out = streak{}
@@ -47,17 +47,17 @@ func (s *silence) acknowledged(f *flight, bytes int, now time.Time, most time.Du
 }
 
 // heard is told that something came over the topic.
-func (s *silence) heard() { s.in = streak{} }
+func (s *topicWatch) heard() { s.in = streak{} }
 
 // fetched is told that something was fetched that did not come over the topic.
-func (s *silence) fetched(now time.Time, most time.Duration) bool {
+func (s *topicWatch) fetched(now time.Time, most time.Duration) bool {
 	return s.in.miss(now, most) && s.found(now)
 }
 
-func (s *silence) found(now time.Time) bool {
+func (s *topicWatch) found(now time.Time) bool {
 	if !s.told.IsZero() && now.Sub(s.told) < doubtAgain { // defence: doubt-rarely
 		return false
 	}
-	*s = silence{told: now}
+	*s = topicWatch{told: now}
 	return true
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// heard remembers when something last came over the topic from each peer.
-type heard struct {
+// topicTimes remembers when something last came over the topic from each peer.
+type topicTimes struct {
 	born time.Time
 	all  sync.Map // peer.ID to *atomic.Int64: when, after born
 
@@ -19,7 +19,7 @@ type heard struct {
 }
 
 // note notes that something came. Only the topic's event loop calls it.
-func (h *heard) note(from peer.ID) {
+func (h *topicTimes) note(from peer.ID) {
 	if from != h.last {
 		at, _ := h.all.LoadOrStore(from, new(atomic.Int64))
 		h.last, h.lastAt = from, at.(*atomic.Int64)
@@ -28,7 +28,7 @@ func (h *heard) note(from peer.ID) {
 }
 
 // at returns when something last came from a peer, from any goroutine; zero: never.
-func (h *heard) at(from peer.ID) time.Time {
+func (h *topicTimes) at(from peer.ID) time.Time {
 	at, known := h.all.Load(from)
 	if !known {
 		return time.Time{}

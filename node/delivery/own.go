@@ -13,17 +13,17 @@ import (
 // MaxMine is how many of this member's messages are remembered, to tell who has shown them. Their short IDs differ.
 const MaxMine = 16_384
 
-// mine is this member's messages: those that nobody has acknowledged, and who has shown which.
-type mine struct {
+// ownMessages is this member's messages: those that nobody has acknowledged, and who has shown which.
+type ownMessages struct {
 	cfg     *Config
 	emit    func(Output)
-	open    map[wire.MessageID]*waiting // not acknowledged
+	open    map[wire.MessageID]*pending // not acknowledged
 	by      *recent.Map[wire.ShortID, shownBy]
 	flushes []flush
 }
 
-// waiting is a message that nobody has acknowledged. announced says that it was Queued.
-type waiting struct {
+// pending is a message that nobody has acknowledged. announced says that it was Queued.
+type pending struct {
 	Message
 	announced bool
 }
@@ -40,8 +40,8 @@ type flush struct {
 	ref  int
 }
 
-func newMine(cfg *Config, emit func(Output)) *mine {
-	m := &mine{cfg: cfg, emit: emit, open: make(map[wire.MessageID]*waiting), by: recent.New[wire.ShortID, shownBy](MaxMine)}
+func newMine(cfg *Config, emit func(Output)) *ownMessages {
+	m := &ownMessages{cfg: cfg, emit: emit, open: make(map[wire.MessageID]*pending), by: recent.New[wire.ShortID, shownBy](MaxMine)}
 	for _, s := range cfg.Shown {
 		if s.Sender == cfg.Self {
 			m.by.Add(s.ID.Short(), shownBy{id: s.ID})
@@ -51,16 +51,16 @@ func newMine(cfg *Config, emit func(Output)) *mine {
 }
 
 // add takes in a message.
-func (m *mine) add(message Message) {
-	m.open[message.ID] = &waiting{Message: message}
+func (m *ownMessages) add(message Message) {
+	m.open[message.ID] = &pending{Message: message}
 	m.by.Add(message.ID.Short(), shownBy{id: message.ID})
 }
 
 // waits reports whether nobody has acknowledged a message.
-func (m *mine) waits(id wire.MessageID) bool { return m.open[id] != nil }
+func (m *ownMessages) waits(id wire.MessageID) bool { return m.open[id] != nil }
 
 // queued tells that a message is on disk here, or further: a relay node may be faster than this disk.
-func (m *mine) queued(id wire.MessageID) {
+func (m *ownMessages) queued(id wire.MessageID) {
 	if p := m.open[id]; p != nil && !p.announced {
 		p.announced = true
 		m.emit(Queued{p.ID, p.Text})
@@ -68,7 +68,7 @@ func (m *mine) queued(id wire.MessageID) {
 }
 
 // acknowledged takes a message out of the outbox. Its ID is kept, so that later acknowledgements find it.
-func (m *mine) acknowledged(id wire.MessageID) {
+func (m *ownMessages) acknowledged(id wire.MessageID) {
 	p := m.open[id]
 	if p == nil {
 		return
@@ -80,7 +80,7 @@ func (m *mine) acknowledged(id wire.MessageID) {
 }
 
 // delivered is told which messages a member has shown. Those of this one have its index, self.
-func (m *mine) delivered(by wire.Role, self int, shown iter.Seq[frame.Ack]) {
+func (m *ownMessages) delivered(by wire.Role, self int, shown iter.Seq[frame.Ack]) {
 	for a := range shown {
 		if int(a.Sender) != self { // defence: ack-of-mine
 			continue
@@ -95,7 +95,7 @@ func (m *mine) delivered(by wire.Role, self int, shown iter.Seq[frame.Ack]) {
 
 // shownBy notes that a member has shown a message. It returns the message's ID and everybody who has shown it, and whether
 // that is news: it is not for a message that is forgotten or a repetition.
-func (m *mine) shownBy(short wire.ShortID, by wire.Role) (id wire.MessageID, all []wire.Role, news bool) {
+func (m *ownMessages) shownBy(short wire.ShortID, by wire.Role) (id wire.MessageID, all []wire.Role, news bool) {
 	s, known := m.by.Get(short)
 	if !known {
 		return id, nil, false
@@ -110,12 +110,12 @@ func (m *mine) shownBy(short wire.ShortID, by wire.Role) (id wire.MessageID, all
 }
 
 // answered reports whether none of these messages waits for anybody.
-func (m *mine) answered(texts []Message) bool {
+func (m *ownMessages) answered(texts []Message) bool {
 	return !slices.ContainsFunc(texts, func(t Message) bool { return m.waits(t.ID) })
 }
 
 // flush has Flushed emitted once everything that waits now is acknowledged.
-func (m *mine) flush(ref int) {
+func (m *ownMessages) flush(ref int) {
 	upTo := int64(0)
 	for _, p := range m.open {
 		upTo = max(upTo, p.Seq)
@@ -125,7 +125,7 @@ func (m *mine) flush(ref int) {
 }
 
 // checkFlushes serves those who wait for a flush.
-func (m *mine) checkFlushes() {
+func (m *ownMessages) checkFlushes() {
 	if len(m.flushes) == 0 {
 		return
 	}
