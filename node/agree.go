@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 
 	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 	"conclave/pki"
 )
@@ -15,7 +16,7 @@ func (e *engine) sign(message []byte) []byte { return ed25519.Sign(e.cfg.Identit
 
 // step gives the machine one input and does what it answers: what is to be remembered is committed before anything
 // else that follows from the step, and the steps keep their order.
-func (e *engine) step(in keyagreement.Input) {
+func (e *engine) step(in event.Input) {
 	durable, rest := e.remember(e.machine.Step(e.cfg.Now(), in))
 	switch {
 	case durable || e.ledger.Waiting():
@@ -28,21 +29,21 @@ func (e *engine) step(in keyagreement.Input) {
 }
 
 // remember puts what has to be durable into the ledger and returns the outputs to perform afterwards.
-func (e *engine) remember(outs []keyagreement.Output) (durable bool, rest []keyagreement.Output) {
+func (e *engine) remember(outs []event.Output) (durable bool, rest []event.Output) {
 	for _, o := range outs {
 		switch o := o.(type) {
-		case keyagreement.Persist:
+		case event.Persist:
 			e.ledger.Change().Put(o.Key, o.Value)
 			durable = true
 			continue
-		case keyagreement.Erase:
+		case event.Erase:
 			e.ledger.Change().Delete(o.Key)
 			durable = true
 			continue
-		case keyagreement.Completed:
+		case event.Completed:
 			e.sessions.complete(o.Session)
 			durable = true
-		case keyagreement.Forget:
+		case event.Forget:
 			e.ledger.Change().Forget(o.Transcript)
 			durable = true
 		}
@@ -52,22 +53,22 @@ func (e *engine) remember(outs []keyagreement.Output) (durable bool, rest []keya
 }
 
 // perform does what the machine asks for. Everything it rests on is on disk.
-func (e *engine) perform(outs []keyagreement.Output) {
+func (e *engine) perform(outs []event.Output) {
 	for _, o := range outs {
 		switch o := o.(type) {
-		case keyagreement.Broadcast:
+		case event.Broadcast:
 			e.courier.Broadcast(o)
-		case keyagreement.Wrap:
+		case event.Wrap:
 			e.courier.Wrap(o)
-		case keyagreement.Unwrap:
+		case event.Unwrap:
 			e.courier.Unwrap(o)
-		case keyagreement.Completed:
+		case event.Completed:
 			e.sessions.live(o.Session.Transcript)
-		case keyagreement.Use:
+		case event.Use:
 			e.sessions.use(o.Transcript)
-		case keyagreement.Hold:
+		case event.Hold:
 			e.sessions.hold()
-		case keyagreement.Forget:
+		case event.Forget:
 			e.sessions.forget(o.Transcript)
 		default:
 			e.tell(o)
@@ -76,26 +77,26 @@ func (e *engine) perform(outs []keyagreement.Output) {
 }
 
 // tell performs the outputs that inform somebody.
-func (e *engine) tell(o keyagreement.Output) {
+func (e *engine) tell(o event.Output) {
 	switch o := o.(type) {
-	case keyagreement.Confirmed:
+	case event.Confirmed:
 		e.sessions.confirmed(o)
-	case keyagreement.Evidence:
+	case event.Evidence:
 		e.cfg.Log.Warn("a member signed two announcements for one epoch", "role", o.Role)
 		e.publish(Evidence{e.at(), o.Role})
-	case keyagreement.NeedRoster:
+	case event.NeedRoster:
 		e.note("roster version %d is needed", o.Version)
-	case keyagreement.OfferRoster:
+	case event.OfferRoster:
 		// The relay node hands a roster that is newer than what it has to everybody, and answers an older one.
 		e.relays.Offer(&wire.RosterUpdate{Envelope: e.roster.Envelope})
 		e.offerRoster(o.To)
-	case keyagreement.ToldBehind:
+	case event.ToldBehind:
 		if c := e.sessions.all[o.Transcript]; c == nil || c.frames.Start() < o.Start {
-			e.step(keyagreement.StartBehind{Transcript: o.Transcript})
+			e.step(event.StartBehind{Transcript: o.Transcript})
 		}
-	case keyagreement.Settled:
+	case event.Settled:
 		e.courier.Settled(o.Ref)
-	case keyagreement.Note:
+	case event.Note:
 		if o.Role != "" {
 			e.note("%s: %s", o.Role, o.Text)
 			return

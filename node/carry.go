@@ -4,7 +4,8 @@ import (
 	"crypto/ed25519"
 
 	"conclave/node/courier"
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/envelope"
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 	"conclave/pki"
 )
@@ -15,7 +16,7 @@ func newCourier(e *engine) *courier.Courier {
 	return courier.New(courier.Config{
 		Identity: e.cfg.Identity, Rand: e.random, TopicName: e.n.topicName, Self: e.self,
 		Roster: func() *pki.Roster { return e.roster }, Members: e.n.roster.Load,
-		Step: e.step, Open: func(u keyagreement.Unwrap) keyagreement.Unwrapped { return keyagreement.OpenEnvelope(e.cfg.RSA, u) },
+		Step: e.step, Open: func(u event.Unwrap) event.Unwrapped { return envelope.Open(e.cfg.RSA, u) },
 		Relays: e.relays, Presence: courierPresence{e}, Dialable: e.addAddresses,
 		Post: e.n.postFunc,
 		Passed: func(p courier.Passage) {

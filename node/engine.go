@@ -9,6 +9,7 @@ import (
 	"conclave/node/courier"
 	"conclave/node/delivery"
 	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/node/reach"
 	"conclave/node/shelf"
 	"conclave/node/state"
@@ -33,9 +34,9 @@ type engine struct {
 
 	ctx     context.Context // of loop
 	machine *keyagreement.Machine
-	roster  *pki.Roster           // as the machine knows it
-	first   []keyagreement.Output // of the machine's making; performed when loop begins
-	saved   []delivery.Message    // of the state file; sent when loop begins
+	roster  *pki.Roster        // as the machine knows it
+	first   []event.Output     // of the machine's making; performed when loop begins
+	saved   []delivery.Message // of the state file; sent when loop begins
 
 	ledger    *state.Ledger
 	sessions  sessions
@@ -151,7 +152,7 @@ func (e *engine) settle() {
 // tick gives everything whose time has come its turn.
 func (e *engine) tick() {
 	if at, ok := e.machine.Deadline(); ok && !at.After(e.cfg.Now()) {
-		e.step(keyagreement.Tick{})
+		e.step(event.Tick{})
 	}
 	e.courier.Tick()
 	e.reach.Tick()
@@ -182,4 +183,4 @@ func (e *engine) note(format string, args ...any) {
 }
 
 // rekey asks for a new epoch.
-func (e *engine) rekey() { e.step(keyagreement.Rekey{}) }
+func (e *engine) rekey() { e.step(event.Rekey{}) }

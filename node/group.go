@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"conclave/node/delivery"
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/node/verify"
 	"conclave/overlay/wire"
 	"conclave/pki"
@@ -62,7 +62,7 @@ func (e *engine) rosterIs(next *pki.Roster) {
 	e.offerRoster("")
 	e.lookAtCodes()
 	e.deliver(delivery.Roster{Members: len(next.Members)})
-	e.step(keyagreement.RosterIs{Roster: rosterView(next)})
+	e.step(event.RosterIs{Roster: rosterView(next)})
 }
 
 // difference returns who is new and who is gone. A member with another identity is both.

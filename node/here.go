@@ -3,7 +3,7 @@ package node
 import (
 	"net"
 
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/node/reach"
 	"conclave/overlay/wire"
 	"conclave/pki"
@@ -48,9 +48,9 @@ type reachSink struct{ e *engine }
 // Present implements reach.Sink.
 func (s reachSink) Present(role wire.Role, online bool) {
 	if online {
-		s.e.step(keyagreement.Online{Role: role})
+		s.e.step(event.Online{Role: role})
 	} else {
-		s.e.step(keyagreement.Offline{Role: role})
+		s.e.step(event.Offline{Role: role})
 	}
 }
 

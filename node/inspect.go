@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"conclave/node/delivery"
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/node/papers"
 	"conclave/node/uplink"
 	"conclave/overlay"
@@ -18,10 +18,10 @@ import (
 )
 
 // Epoch is what a debug window may show of an epoch. No share and no key is in it.
-type Epoch = keyagreement.EpochView
+type Epoch = event.EpochView
 
 // EpochPart is one contributor's part of an Epoch.
-type EpochPart = keyagreement.PartView
+type EpochPart = event.PartView
 
 // Inspection is how things stand, with the technical detail that a debug window shows. It holds no secret.
 type Inspection struct {

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"conclave/node/delivery"
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/node/shelf"
 	"conclave/node/state"
 	"conclave/node/uplink"
@@ -95,7 +95,7 @@ func (e *engine) arrived(b wire.Batch) {
 // control hands the key agreement what its parts in other members say.
 func (e *engine) control(b wire.Batch) {
 	for _, item := range b.Items {
-		e.step(keyagreement.Control{Raw: item})
+		e.step(event.Control{Raw: item})
 	}
 }
 
@@ -164,11 +164,11 @@ func (e *engine) carryOut(o delivery.Output) {
 			e.n.uplink.Doubt(main.ID)
 		}
 	case delivery.StartBehind:
-		e.step(keyagreement.StartBehind(o))
+		e.step(event.StartBehind(o))
 	case delivery.SawBehind:
-		e.step(keyagreement.SawBehind(o))
+		e.step(event.SawBehind(o))
 	case delivery.Rekey:
-		e.step(keyagreement.Rekey{})
+		e.step(event.Rekey{})
 	case delivery.Flushed:
 		e.flushes[o.Ref]()
 		delete(e.flushes, o.Ref)

@@ -5,7 +5,7 @@ import (
 
 	"conclave/node/courier"
 	"conclave/node/delivery"
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/node/uplink"
 	"conclave/overlay"
 	"conclave/overlay/session"
@@ -93,7 +93,7 @@ func (e *engine) relayChanged(c uplink.Change) {
 // mainDown goes on with another relay node, if there is one.
 func (e *engine) mainDown() {
 	e.courier.RelayDown()
-	e.step(keyagreement.RelayDown{})
+	e.step(event.RelayDown{})
 	if !e.chooseRelay() {
 		e.keep.Down()
 		e.reach.RelayDown()
@@ -108,7 +108,7 @@ func (e *engine) chooseRelay() bool {
 	}
 	e.deliver(delivery.RelayUp{NewDatabase: newDatabase})
 	e.keep.Up(newDatabase)
-	e.step(keyagreement.RelayUp{Database: relay.Conn().Database()})
+	e.step(event.RelayUp{Database: relay.Conn().Database()})
 	e.reach.RelayUp()
 	return true
 }

@@ -6,7 +6,7 @@ import (
 
 	"conclave/node/delivery"
 	"conclave/node/frame"
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/node/state"
 	"conclave/overlay/wire"
 )
@@ -60,7 +60,7 @@ func (c *sessions) restore(list []state.Session) error {
 }
 
 // complete begins a session and puts it into the ledger: it is part of the step that completed it.
-func (c *sessions) complete(s keyagreement.Session) {
+func (c *sessions) complete(s event.Session) {
 	e := c.e
 	if c.all[s.Transcript] != nil {
 		return
@@ -84,7 +84,7 @@ func (c *sessions) complete(s keyagreement.Session) {
 	c.add(&chat{about: a, frames: frames, agreed: true})
 }
 
-func (c *sessions) begin(s keyagreement.Session) (*frame.Session, error) {
+func (c *sessions) begin(s event.Session) (*frame.Session, error) {
 	cfg := frame.Config{Group: c.e.cfg.Group.ID, Transcript: s.Transcript, Self: -1, Rand: c.e.random}
 	for i, m := range s.Members {
 		cfg.Members = append(cfg.Members, frame.Member{Role: m.Role, Identity: m.Identity[:]})
@@ -134,7 +134,7 @@ func (c *sessions) announce(ch *chat) {
 func (c *sessions) use(t wire.Transcript) {
 	ch := c.all[t]
 	if ch == nil {
-		c.e.step(keyagreement.StartBehind{Transcript: t})
+		c.e.step(event.StartBehind{Transcript: t})
 		return
 	}
 	c.announce(ch)
@@ -170,7 +170,7 @@ func (c *sessions) forget(t wire.Transcript) {
 }
 
 // confirmed tells that a member holds an epoch's key.
-func (c *sessions) confirmed(o keyagreement.Confirmed) {
+func (c *sessions) confirmed(o event.Confirmed) {
 	if ch := c.all[o.Transcript]; ch != nil {
 		ch.confirmed[o.Role] = true
 		c.e.publish(Confirmed{c.e.at(), ch.about.Number, o.Epoch, o.Role})
@@ -178,7 +178,7 @@ func (c *sessions) confirmed(o keyagreement.Confirmed) {
 }
 
 // recall takes over who had confirmed before this process started.
-func (c *sessions) recall(epochs []keyagreement.EpochView) {
+func (c *sessions) recall(epochs []event.EpochView) {
 	for _, epoch := range epochs {
 		if ch := c.all[epoch.Transcript]; ch != nil {
 			for _, role := range epoch.Confirmed {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"conclave/node/deadline"
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/overlay"
 	"conclave/overlay/wire"
 
@@ -87,7 +87,7 @@ func (c *Courier) sent(to peer.ID, letters []letter, accepted int, err error) {
 		c.sendTo(to, way)
 	}
 	for _, l := range letters[:accepted] {
-		c.cfg.Step(keyagreement.ShareDelivered{Parcel: l.parcel})
+		c.cfg.Step(event.ShareDelivered{Parcel: l.parcel})
 	}
 }
 
@@ -235,7 +235,7 @@ func (c *Courier) takeShares(ctx context.Context, from peer.ID, way Way, items [
 			if ref := c.refs.add(func() { settled <- i }); ref != 0 {
 				refs = append(refs, ref)
 				c.came(way, c.roleOf(from), item)
-				c.cfg.Step(keyagreement.Envelope{Ref: ref, Raw: item})
+				c.cfg.Step(event.Envelope{Ref: ref, Raw: item})
 			}
 		}
 	})

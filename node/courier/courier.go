@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 	"conclave/pki"
 
@@ -88,9 +88,9 @@ type Config struct {
 	// Members returns the roster in force, on any goroutine: whoever is not in it hands over nothing.
 	Members func() *pki.Roster
 	// Step gives the key agreement an input. It is called on the owner's goroutine.
-	Step func(keyagreement.Input)
+	Step func(event.Input)
 	// Open opens an envelope, on a goroutine of the pool.
-	Open func(keyagreement.Unwrap) keyagreement.Unwrapped
+	Open func(event.Unwrap) event.Unwrapped
 	// Post has a function called on the owner's goroutine. It reports false when ctx has ended.
 	Post     func(ctx context.Context, f func()) bool
 	Relays   Relays
@@ -114,7 +114,7 @@ type Courier struct {
 	host  host.Host
 	topic Topic
 
-	broadcasts []keyagreement.Broadcast
+	broadcasts []event.Broadcast
 	wrapping   int      // shares that are being wrapped
 	mail       []letter // for the next deposit
 	deposits   map[uint64]deposit

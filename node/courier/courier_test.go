@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/event"
 	"conclave/overlay"
 	"conclave/overlay/overlaytest"
 	"conclave/overlay/wire"
@@ -36,8 +36,8 @@ type world struct {
 	published [][]byte
 	online    map[wire.Role]bool
 	listens   map[wire.Role]bool
-	steps     []keyagreement.Input
-	step      func(keyagreement.Input)
+	steps     []event.Input
+	step      func(event.Input)
 	passed    []Passage
 	todo      chan func()
 }
@@ -79,7 +79,7 @@ func newWorld(t *testing.T, g *pkitest.Group, role wire.Role) *world {
 	roster := func() *pki.Roster { return g.Roster }
 	w.Courier = New(Config{
 		Identity: g.Member(string(role)).Identity, TopicName: "topic", Self: role, Roster: roster, Members: roster,
-		Step: func(in keyagreement.Input) {
+		Step: func(in event.Input) {
 			w.steps = append(w.steps, in)
 			if w.step != nil {
 				w.step(in)
@@ -108,10 +108,10 @@ func (w *world) begin(h host.Host) {
 	w.t.Cleanup(served.Close)
 }
 
-var parcel = keyagreement.Parcel{Epoch: wire.EpochID{1}, Of: "A", To: "B"}
+var parcel = event.Parcel{Epoch: wire.EpochID{1}, Of: "A", To: "B"}
 
 // steps of a kind that the key agreement was given.
-func of[T keyagreement.Input](w *world) (list []T) {
+func of[T event.Input](w *world) (list []T) {
 	for _, in := range w.steps {
 		if in, ok := in.(T); ok {
 			list = append(list, in)
@@ -148,7 +148,7 @@ func TestShareGoesBothWaysWhileThereIsNoCircuit(t *testing.T) {
 		t.Errorf("with a connection: mailbox %v, circuit %v; want the circuit alone", mailed, begun)
 	}
 	b.turn() // the envelope arrives
-	b.Settled(of[keyagreement.Envelope](b)[0].Ref)
+	b.Settled(of[event.Envelope](b)[0].Ref)
 	a.turn()
 	a.Wait()
 
@@ -180,14 +180,14 @@ func TestShareOverAStream(t *testing.T) {
 	}
 	a.sendTo(bh.ID(), way)
 	b.turn()
-	got := of[keyagreement.Envelope](b)
+	got := of[event.Envelope](b)
 	if len(got) != 3 || string(got[0].Raw) != "one" || len(b.passed) != 3 || !b.passed[0].Received || b.passed[0].Peer != "A" || b.passed[0].Way != ByDirect {
 		t.Fatalf("B got %+v, %+v", got, b.passed)
 	}
 	b.Settled(got[2].Ref) // not the second
 	b.Settled(got[0].Ref)
 	a.turn()
-	delivered := of[keyagreement.ShareDelivered](a)
+	delivered := of[event.ShareDelivered](a)
 	if len(delivered) != 1 || delivered[0].Parcel.Epoch[1] != 'o' || len(a.mail) != 2 || len(a.passed) != 1 || !a.passed[0].OK {
 		t.Errorf("delivered %+v, %d go by mailbox, passed %+v", delivered, len(a.mail), a.passed)
 	}
@@ -241,8 +241,8 @@ func TestDeposits(t *testing.T) {
 			w.Settle()
 		}
 		leave(2)
-		if len(of[keyagreement.ShareFailed](w)) != 2 || len(w.mail) != 1 {
-			t.Fatalf("without a relay node: %d shares given back, %d control mails kept", len(of[keyagreement.ShareFailed](w)), len(w.mail))
+		if len(of[event.ShareFailed](w)) != 2 || len(w.mail) != 1 {
+			t.Fatalf("without a relay node: %d shares given back, %d control mails kept", len(of[event.ShareFailed](w)), len(w.mail))
 		}
 		w.ready = true
 		leave(2)
@@ -254,7 +254,7 @@ func TestDeposits(t *testing.T) {
 		verdicts := slices.Repeat([]wire.Verdict{wire.VerdictMalformed}, 4)
 		verdicts[1] = wire.VerdictStored
 		w.Deposited(&wire.DepositResult{Seq: d.Seq, Verdicts: verdicts})
-		if len(of[keyagreement.MailStored](w)) != 1 || len(of[keyagreement.ShareFailed](w)) != 1 {
+		if len(of[event.MailStored](w)) != 1 || len(of[event.ShareFailed](w)) != 1 {
 			t.Errorf("answered: %+v", w.steps)
 		}
 		w.Deposited(&wire.DepositResult{Seq: d.Seq, Verdicts: verdicts})
@@ -263,12 +263,12 @@ func TestDeposits(t *testing.T) {
 		}
 		leave(1)
 		w.Refused(w.offered[0].(*wire.Deposit).Seq)
-		if len(of[keyagreement.ShareFailed](w)) != 1 || len(w.mail) != 1 {
+		if len(of[event.ShareFailed](w)) != 1 || len(w.mail) != 1 {
 			t.Errorf("not looked at: %+v, %d control mails", w.steps, len(w.mail))
 		}
 		leave(1)
 		w.RelayDown()
-		if len(of[keyagreement.ShareFailed](w)) != 1 || len(w.mail) != 2 {
+		if len(of[event.ShareFailed](w)) != 1 || len(w.mail) != 2 {
 			t.Errorf("the relay node went: %+v, %d control mails", w.steps, len(w.mail))
 		}
 		leave(1)
@@ -277,12 +277,12 @@ func TestDeposits(t *testing.T) {
 		}
 		time.Sleep(depositTimeout)
 		w.Tick()
-		if len(of[keyagreement.ShareFailed](w)) != 1 || !w.Deadline().IsZero() {
+		if len(of[event.ShareFailed](w)) != 1 || !w.Deadline().IsZero() {
 			t.Errorf("never answered: %+v", w.steps)
 		}
 		w.full = true
 		leave(1)
-		if len(of[keyagreement.ShareFailed](w)) != 1 || len(w.mail) == 0 {
+		if len(of[event.ShareFailed](w)) != 1 || len(w.mail) == 0 {
 			t.Errorf("no room: %+v", w.steps)
 		}
 	})
@@ -302,14 +302,14 @@ func TestMailIsAcknowledgedOnceSettled(t *testing.T) {
 	if !bytes.Equal(acked, []byte{3}) {
 		t.Fatalf("acknowledged at once: %v", acked)
 	}
-	control := of[keyagreement.Control](w)
+	control := of[event.Control](w)
 	w.Settled(control[0].Ref)
 	w.Settled(control[0].Ref)
 	if len(acked) != 1 {
 		t.Error("a batch is acknowledged though one of its messages is not settled")
 	}
 	w.Settled(control[1].Ref)
-	w.Settled(of[keyagreement.Envelope](w)[0].Ref)
+	w.Settled(of[event.Envelope](w)[0].Ref)
 	if !bytes.Equal(acked, []byte{3, 2, 1}) {
 		t.Errorf("acknowledged: %v", acked)
 	}
@@ -322,7 +322,7 @@ func TestControlMessages(t *testing.T) {
 	w := newWorld(t, g, "A")
 	w.Begin(t.Context(), nil, w)
 	for i := range maxBroadcasts + 1 {
-		w.Broadcast(keyagreement.Broadcast{Raw: []byte{byte(i), byte(i >> 8), 1}})
+		w.Broadcast(event.Broadcast{Raw: []byte{byte(i), byte(i >> 8), 1}})
 	}
 	w.Settle()
 	if len(w.published) != 0 || len(w.broadcasts) != maxBroadcasts {
@@ -330,9 +330,9 @@ func TestControlMessages(t *testing.T) {
 	}
 	w.broadcasts = nil
 	w.reaches, w.ready, w.listens["B"] = true, true, true
-	w.Broadcast(keyagreement.Broadcast{Raw: []byte("for those here")})
-	w.Broadcast(keyagreement.Broadcast{Raw: []byte("and this")})
-	w.Broadcast(keyagreement.Broadcast{Raw: []byte("for all"), Absent: true})
+	w.Broadcast(event.Broadcast{Raw: []byte("for those here")})
+	w.Broadcast(event.Broadcast{Raw: []byte("and this")})
+	w.Broadcast(event.Broadcast{Raw: []byte("for all"), Absent: true})
 	w.Settle()
 	if len(w.published) != 2 {
 		t.Fatalf("%d batches", len(w.published))

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"conclave/node/deadline"
-	"conclave/node/keyagreement"
+	"conclave/node/keyagreement/envelope"
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/batch"
 	"conclave/overlay/wire"
 
@@ -28,7 +29,7 @@ const (
 // letter is one item on its way into a mailbox. parcel says which share it is, for a share.
 type letter struct {
 	item   wire.MailItem
-	parcel keyagreement.Parcel
+	parcel event.Parcel
 	mailed bool // it goes into the mailbox whatever becomes of its circuit
 }
 
@@ -39,7 +40,7 @@ type deposit struct {
 }
 
 // Broadcast queues a control message.
-func (c *Courier) Broadcast(b keyagreement.Broadcast) {
+func (c *Courier) Broadcast(b event.Broadcast) {
 	if len(c.broadcasts) >= maxBroadcasts {
 		c.broadcasts = c.broadcasts[1:]
 	}
@@ -105,20 +106,20 @@ func (c *Courier) send(items [][]byte, absent bool) {
 }
 
 // Wrap has a share wrapped and then sent.
-func (c *Courier) Wrap(w keyagreement.Wrap) {
+func (c *Courier) Wrap(w event.Wrap) {
 	to, ok := c.cfg.Roster().Member(w.Parcel.To)
 	if !ok {
-		c.cfg.Step(keyagreement.ShareFailed{Parcel: w.Parcel})
+		c.cfg.Step(event.ShareFailed{Parcel: w.Parcel})
 		return
 	}
 	from := [32]byte(c.cfg.Identity.Public().(ed25519.PublicKey))
 	sign := func(message []byte) []byte { return ed25519.Sign(c.cfg.Identity, message) }
 	queued := c.pool.addQuick(func() {
-		envelope, err := keyagreement.SealEnvelope(c.cfg.Rand, to.RSA, from, sign, w)
+		envelope, err := envelope.Seal(c.cfg.Rand, to.RSA, from, sign, w)
 		c.cfg.Post(c.ctx, func() { c.wrapped(w.Parcel, to.Peer, envelope, err) })
 	})
 	if !queued {
-		c.cfg.Step(keyagreement.ShareFailed{Parcel: w.Parcel})
+		c.cfg.Step(event.ShareFailed{Parcel: w.Parcel})
 		return
 	}
 	c.wrapping++
@@ -127,11 +128,11 @@ func (c *Courier) Wrap(w keyagreement.Wrap) {
 // wrapped sends a share: over a circuit to a member who is present, else by the mailbox. While the circuit has still to be
 // made it goes both ways, the mailbox first: making one takes several round trips and handshakes and the mailbox one round
 // trip, so it is there much sooner, and the second copy costs its recipient no work.
-func (c *Courier) wrapped(parcel keyagreement.Parcel, to peer.ID, envelope []byte, err error) {
+func (c *Courier) wrapped(parcel event.Parcel, to peer.ID, envelope []byte, err error) {
 	c.wrapping--
 	if err != nil {
 		c.cfg.Log.Error("a share cannot be wrapped", "to", parcel.To, "err", err)
-		c.cfg.Step(keyagreement.ShareFailed{Parcel: parcel})
+		c.cfg.Step(event.ShareFailed{Parcel: parcel})
 		return
 	}
 	l := letter{item: wire.MailItem{To: to, Kind: wire.KindShare, Payload: envelope}, parcel: parcel}
@@ -152,13 +153,13 @@ func (c *Courier) remail(letters []letter) {
 }
 
 // Unwrap has an envelope opened; the key agreement gets the answer.
-func (c *Courier) Unwrap(u keyagreement.Unwrap) {
+func (c *Courier) Unwrap(u event.Unwrap) {
 	queued := c.pool.add(func() {
 		answer := c.cfg.Open(u)
 		c.cfg.Post(c.ctx, func() { c.cfg.Step(answer) })
 	})
 	if !queued {
-		c.cfg.Step(keyagreement.Unwrapped{Token: u.Token})
+		c.cfg.Step(event.Unwrapped{Token: u.Token})
 	}
 }
 
@@ -202,7 +203,7 @@ func (c *Courier) returned(letters []letter) {
 	for _, l := range letters {
 		switch {
 		case l.item.Kind == wire.KindShare:
-			c.cfg.Step(keyagreement.ShareFailed{Parcel: l.parcel})
+			c.cfg.Step(event.ShareFailed{Parcel: l.parcel})
 		case len(c.mail) < maxMailWaiting:
 			c.mail = append(c.mail, l)
 		}
@@ -225,10 +226,10 @@ func (c *Courier) Deposited(r *wire.DepositResult) {
 		case l.item.Kind != wire.KindShare:
 		case v.Accepted():
 			c.gone(ByMailbox, true, l)
-			c.cfg.Step(keyagreement.MailStored{Parcel: l.parcel})
+			c.cfg.Step(event.MailStored{Parcel: l.parcel})
 		default:
 			c.gone(ByMailbox, false, l)
-			c.cfg.Step(keyagreement.ShareFailed{Parcel: l.parcel})
+			c.cfg.Step(event.ShareFailed{Parcel: l.parcel})
 		}
 	}
 }
@@ -284,7 +285,7 @@ func (c *Courier) Delivered(mails []Mail, acknowledge func(wire.MailID)) {
 		case m.Share != nil:
 			if ref := c.refs.add(done); ref != 0 {
 				c.came(ByMailbox, c.roleOf(m.From), m.Share)
-				c.cfg.Step(keyagreement.Envelope{Ref: ref, Raw: m.Share})
+				c.cfg.Step(event.Envelope{Ref: ref, Raw: m.Share})
 			}
 		case len(m.Control) > 0:
 			c.cfg.Presence.Heard(m.Signer)
@@ -296,7 +297,7 @@ func (c *Courier) Delivered(mails []Mail, acknowledge func(wire.MailID)) {
 					}
 				})
 				if ref != 0 {
-					c.cfg.Step(keyagreement.Control{Ref: ref, Raw: raw})
+					c.cfg.Step(event.Control{Ref: ref, Raw: raw})
 				}
 			}
 		default:

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"conclave/node/keyagreement/envelope"
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
@@ -43,7 +45,7 @@ func splitAttack(t *testing.T) bool {
 		t.Fatal("A and B did not contribute")
 	}
 	i := ea.contributor("C")
-	announce := func(fill byte) (Share, []byte) {
+	announce := func(fill byte) (share.Share, []byte) {
 		s := share.Of([64]byte{fill})
 		ann := wire.Announcement{
 			Group: w.group, RosterVersion: 1, Epoch: id, Role: "C", Instance: ea.opening.Contributors[i].Instance,
@@ -51,12 +53,12 @@ func splitAttack(t *testing.T) bool {
 		}
 		return s, x.signAs(wire.SignedAnnouncement, ann.Marshal())
 	}
-	give := func(to *node, s Share, raw []byte) {
-		p := Parcel{id, "C", to.role}
-		wrap := Wrap{Parcel: p, Plaintext: s, Label: shareLabel(w.group, w.roster.Hash, p), Opening: ea.raw, Announcement: raw, group: w.group}
+	give := func(to *node, s share.Share, raw []byte) {
+		p := event.Parcel{Epoch: id, Of: "C", To: to.role}
+		wrap := event.Wrap{Parcel: p, Plaintext: s, Label: shareLabel(w.group, w.roster.Hash, p), Opening: ea.raw, Announcement: raw, Group: w.group}
 		sign := func(m []byte) []byte { return simSign(x.member.Identity, m) }
-		for _, o := range to.m.Step(to.clock(), Envelope{Raw: wrap.envelope(x.member.Identity, sign, simWrap(to.role, wrap.Label, s))}) {
-			if u, ok := o.(Unwrap); ok {
+		for _, o := range to.m.Step(to.clock(), event.Envelope{Raw: envelope.Around(x.member.Identity, sign, simWrap(to.role, wrap.Label, s), wrap)}) {
+			if u, ok := o.(event.Unwrap); ok {
 				to.m.Step(to.clock(), simUnwrap(to.role, u))
 			}
 		}
@@ -76,8 +78,8 @@ func splitAttack(t *testing.T) bool {
 	for j := range ea.parts {
 		c.Announcements = append(c.Announcements, ea.parts[j].hash)
 	}
-	out := a.m.Step(a.clock(), Control{Raw: x.signAs(wire.SignedConfirmation, c.Marshal())})
-	return slices.ContainsFunc(out, func(o Output) bool { c, ok := o.(Confirmed); return ok && c.Role == "B" })
+	out := a.m.Step(a.clock(), event.Control{Raw: x.signAs(wire.SignedConfirmation, c.Marshal())})
+	return slices.ContainsFunc(out, func(o event.Output) bool { c, ok := o.(event.Confirmed); return ok && c.Role == "B" })
 }
 
 // TestLastSenderForcesXOR: whoever sends last without commitments can force Kabc to any value. It gains nothing, because
@@ -86,13 +88,13 @@ func splitAttack(t *testing.T) bool {
 func TestLastSenderForcesXOR(t *testing.T) {
 	t.Parallel()
 	forced := same32(0x5a)
-	derive := func(seed byte) (Secret, Secret, Secret) {
+	derive := func(seed byte) (share.Secret, share.Secret, share.Secret) {
 		first, second, last := [64]byte{seed}, [64]byte{seed + 1}, [64]byte{}
 		for i := range forced { // the last share: what is missing to the value wanted
 			last[i] = forced[i] ^ first[i] ^ second[i]
 		}
 		t := wire.Transcript(same32(7))
-		kabc, prk := share.Derive(t, []Share{share.Of(first), share.Of(second), share.Of(last)})
+		kabc, prk := share.Derive(t, []share.Share{share.Of(first), share.Of(second), share.Of(last)})
 		weak, _ := hkdf.Extract(sha256.New, kabc.Bytes(), t[:])
 		return kabc, prk, share.SecretOf([32]byte(weak))
 	}
@@ -112,7 +114,7 @@ func TestLastSenderForcesXOR(t *testing.T) {
 // TestCommitmentBindsShare: a last sender cannot even choose, because its share is fixed before it sees another.
 func TestCommitmentBindsShare(t *testing.T) {
 	t.Parallel()
-	var s Share
+	var s share.Share
 	c := share.Commitment(same32(1), "A", s)
 	for name, other := range map[string][32]byte{
 		"epoch": share.Commitment(same32(2), "A", s), "role": share.Commitment(same32(1), "B", s),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conclave/internal/baseline"
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -59,7 +60,7 @@ func agreeAll(b *testing.B, keys []*rsa.PrivateKey, n int) {
 		p.perform(role, out)
 	}
 	for _, role := range roles {
-		p.step(role, RelayUp{wire.DatabaseID{1}})
+		p.step(role, event.RelayUp{Database: wire.DatabaseID{1}})
 	}
 	p.settle()
 	p.agree(roles...)

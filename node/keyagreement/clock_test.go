@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -24,19 +25,19 @@ func TestClockWrongByADay(t *testing.T) {
 				first := p.agree("A", "B", "C")
 
 				p.ahead["B"] = wrong
-				p.step("B", Tick{})
+				p.step("B", event.Tick{})
 				p.run(time.Minute)
 				if p.using["B"] != first.Transcript {
 					t.Fatal("B stopped sending when its clock jumped")
 				}
-				p.step(asks, Rekey{})
+				p.step(asks, event.Rekey{})
 				p.settle()
 				p.run(2 * time.Minute)
 
 				p.ahead["B"] = 0
-				p.step("B", Tick{})
+				p.step("B", event.Tick{})
 				p.run(10 * time.Second)
-				p.step("B", Rekey{})
+				p.step("B", event.Rekey{})
 				p.settle()
 				before := p.now
 				for p.now.Sub(before) < 20*time.Second {

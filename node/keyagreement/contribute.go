@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 
 	"conclave/node/keyagreement/clock"
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
@@ -33,10 +34,10 @@ func (m *shares) contribute(e *epoch) {
 	payload := a.Marshal()
 	e.parts[i] = part{m.sign(wire.SignedAnnouncement, payload), a, sha256.Sum256(payload), own, true}
 	e.own = true
-	m.saveEpoch(e)                          // defence: share-on-disk
-	m.savePart(e, i)                        // defence: share-on-disk
-	m.emit(Broadcast{e.parts[i].raw, true}) // defence: announce-first
-	m.startDeliveries(e)                    // defence: announce-first
+	m.saveEpoch(e)                                             // defence: share-on-disk
+	m.savePart(e, i)                                           // defence: share-on-disk
+	m.emit(event.Broadcast{Raw: e.parts[i].raw, Absent: true}) // defence: announce-first
+	m.startDeliveries(e)                                       // defence: announce-first
 	m.complete(e)
 }
 
@@ -83,15 +84,15 @@ func (m *shares) stepOffers() {
 
 // wrap asks the driver to seal and deliver contributor i's share.
 func (m *shares) wrap(e *epoch, i int, to wire.Role) {
-	p := Parcel{e.id, e.opening.Contributors[i].Role, to}
-	m.emit(Wrap{
+	p := event.Parcel{Epoch: e.id, Of: e.opening.Contributors[i].Role, To: to}
+	m.emit(event.Wrap{
 		Parcel: p, Plaintext: e.parts[i].share, Label: share.Label(m.cfg.Group, e.roster.Hash, p.Epoch, p.Of, p.To), Opening: e.raw,
-		Announcement: e.parts[i].raw, group: m.cfg.Group,
+		Announcement: e.parts[i].raw, Group: m.cfg.Group,
 	})
 }
 
 // delivery finds what a driver's answer is about.
-func (m *shares) delivery(p Parcel) (*epoch, *delivery) {
+func (m *shares) delivery(p event.Parcel) (*epoch, *delivery) {
 	e := m.byID[p.Epoch]
 	if e == nil || p.Of != m.cfg.Self {
 		return nil, nil
@@ -100,7 +101,7 @@ func (m *shares) delivery(p Parcel) (*epoch, *delivery) {
 }
 
 // onStored notes that a mailbox holds a share: enough, as long as that database lives.
-func (m *shares) onStored(p Parcel) {
+func (m *shares) onStored(p event.Parcel) {
 	e, d := m.delivery(p)
 	if d == nil {
 		return
@@ -113,7 +114,7 @@ func (m *shares) onStored(p Parcel) {
 }
 
 // onDelivered notes that the recipient took a share; it is offered again if no confirmation comes.
-func (m *shares) onDelivered(p Parcel) {
+func (m *shares) onDelivered(p event.Parcel) {
 	if _, d := m.delivery(p); d != nil {
 		d.failed = false
 		d.again.At = m.Now.Add(backoff.Wait(deliveredAgain, m.cfg.Limits.OfferMax, d.again.N))
@@ -121,7 +122,7 @@ func (m *shares) onDelivered(p Parcel) {
 }
 
 // onFailed notes that nobody took a share.
-func (m *shares) onFailed(p Parcel) {
+func (m *shares) onFailed(p event.Parcel) {
 	if _, d := m.delivery(p); d != nil {
 		d.failed = true
 		d.again.At = m.Now.Add(backoff.Wait(failedAgain, m.cfg.Limits.OfferMax, d.again.N))

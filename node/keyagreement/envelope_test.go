@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"conclave/node/keyagreement/envelope"
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
@@ -51,7 +53,7 @@ func TestOAEPVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parcel := Parcel{Epoch: same32(3), Of: "A", To: "B"}
+	parcel := event.Parcel{Epoch: same32(3), Of: "A", To: "B"}
 	if got := shareLabel(same32(1), same32(2), parcel); string(got) != string(label) {
 		t.Fatalf("label %x, want %x", got, label)
 	}
@@ -62,7 +64,7 @@ func TestOAEPVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := OpenEnvelope(key, Unwrap{Token: 5, Ciphertext: ciphertext, Label: label})
+		got := envelope.Open(key, event.Unwrap{Token: 5, Ciphertext: ciphertext, Label: label})
 		if got.OK != (v.Expect == "valid") || got.Token != 5 {
 			t.Errorf("%s: opened %v, want %s", v.Name, got.OK, v.Expect)
 		}
@@ -71,7 +73,7 @@ func TestOAEPVectors(t *testing.T) {
 			if hex.EncodeToString(got.Plaintext.Bytes()) != file.Plaintext {
 				t.Errorf("%s: another plaintext", v.Name)
 			}
-		} else if got.Plaintext != (Share{}) {
+		} else if got.Plaintext != (share.Share{}) {
 			t.Errorf("%s: a failure gives plaintext", v.Name)
 		}
 	}
@@ -91,10 +93,10 @@ func same32(b byte) (out [32]byte) {
 func TestEnvelopeLabel(t *testing.T) {
 	t.Parallel()
 	key := vectorKey(t)
-	p := Parcel{same32(3), "A", "B"}
-	w := Wrap{Parcel: p, Label: shareLabel(same32(1), same32(2), p), Opening: []byte{1}, Announcement: []byte{2}, group: same32(1)}
+	p := event.Parcel{Epoch: same32(3), Of: "A", To: "B"}
+	w := event.Wrap{Parcel: p, Label: shareLabel(same32(1), same32(2), p), Opening: []byte{1}, Announcement: []byte{2}, Group: same32(1)}
 	w.Plaintext, _ = share.Draw(rand.Reader)
-	raw, err := SealEnvelope(rand.Reader, &key.PublicKey, same32(9), func([]byte) []byte { return make([]byte, 64) }, w)
+	raw, err := envelope.Seal(rand.Reader, &key.PublicKey, same32(9), func([]byte) []byte { return make([]byte, 64) }, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,11 +110,11 @@ func TestEnvelopeLabel(t *testing.T) {
 	}
 	labels := map[string][]byte{
 		"own": w.Label, "group": shareLabel(same32(9), same32(2), p), "roster": shareLabel(same32(1), same32(9), p),
-		"epoch": shareLabel(same32(1), same32(2), Parcel{same32(9), "A", "B"}), "contributor": shareLabel(same32(1), same32(2), Parcel{same32(3), "C", "B"}),
-		"recipient": shareLabel(same32(1), same32(2), Parcel{same32(3), "A", "C"}), "none": nil,
+		"epoch": shareLabel(same32(1), same32(2), event.Parcel{Epoch: same32(9), Of: "A", To: "B"}), "contributor": shareLabel(same32(1), same32(2), event.Parcel{Epoch: same32(3), Of: "C", To: "B"}),
+		"recipient": shareLabel(same32(1), same32(2), event.Parcel{Epoch: same32(3), Of: "A", To: "C"}), "none": nil,
 	}
 	for name, label := range labels {
-		if got := OpenEnvelope(key, Unwrap{Ciphertext: e.Ciphertext, Label: label}); got.OK != (name == "own") {
+		if got := envelope.Open(key, event.Unwrap{Ciphertext: e.Ciphertext, Label: label}); got.OK != (name == "own") {
 			t.Errorf("label %s: opened %v", name, got.OK)
 		}
 	}
@@ -125,10 +127,10 @@ func TestKeySizes(t *testing.T) {
 	for _, bits := range []uint{2048, 3071, 4097, 16384} {
 		odd := *key
 		odd.N = new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), bits-1), 0, 1)
-		if _, err := SealEnvelope(rand.Reader, &odd.PublicKey, [32]byte{}, nil, Wrap{}); !errors.Is(err, ErrKeySize) {
-			t.Errorf("%d bits: %v, want ErrKeySize", bits, err)
+		if _, err := envelope.Seal(rand.Reader, &odd.PublicKey, [32]byte{}, nil, event.Wrap{}); !errors.Is(err, share.ErrKeySize) {
+			t.Errorf("%d bits: %v, want share.ErrKeySize", bits, err)
 		}
-		if OpenEnvelope(&odd, Unwrap{Ciphertext: []byte{1}}).OK {
+		if envelope.Open(&odd, event.Unwrap{Ciphertext: []byte{1}}).OK {
 			t.Errorf("%d bits: opened", bits)
 		}
 	}
@@ -138,8 +140,8 @@ func TestKeySizes(t *testing.T) {
 func TestSecretsDoNotPrint(t *testing.T) {
 	t.Parallel()
 	s, drawn := share.SecretOf(same32(0xab)), share.Of([64]byte(bytes.Repeat([]byte{0xab}, 64)))
-	session := Session{PRK: s, Key: s, Fingerprint: "f"}
-	values := []any{s, &s, drawn, session, &session, Wrap{Plaintext: drawn}, Unwrapped{Plaintext: drawn}, Completed{session}, Persist{"part/1", drawn.Bytes()}}
+	session := event.Session{PRK: s, Key: s, Fingerprint: "f"}
+	values := []any{s, &s, drawn, session, &session, event.Wrap{Plaintext: drawn}, event.Unwrapped{Plaintext: drawn}, event.Completed{Session: session}, event.Persist{Key: "part/1", Value: drawn.Bytes()}}
 	for _, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%s", "%x", "%q", "%d"} {
 			text := fmt.Sprintf(verb, v)
@@ -156,6 +158,6 @@ func TestSecretsDoNotPrint(t *testing.T) {
 }
 
 // shareLabel returns the label of a parcel.
-func shareLabel(group wire.GroupID, roster wire.RosterHash, p Parcel) []byte {
+func shareLabel(group wire.GroupID, roster wire.RosterHash, p event.Parcel) []byte {
 	return share.Label(group, roster, p.Epoch, p.Of, p.To)
 }

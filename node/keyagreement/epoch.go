@@ -10,6 +10,7 @@ import (
 	"conclave/node/keyagreement/clock"
 	"conclave/node/keyagreement/record"
 	"conclave/node/keyagreement/roster"
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
@@ -43,7 +44,7 @@ type part struct {
 	ann  wire.Announcement // and what it says
 	hash [32]byte          // SHA-256 of its payload
 	// share is here and matches the commitment when have is set.
-	share Share
+	share share.Share
 	have  bool
 }
 
@@ -151,7 +152,7 @@ func (m *epochs) eraseShares(e *epoch) {
 // dropShares erases an epoch's shares here and among the records.
 func (m *epochs) dropShares(e *epoch) {
 	for i := range e.parts {
-		e.parts[i].share, e.parts[i].have = Share{}, false
+		e.parts[i].share, e.parts[i].have = share.Share{}, false
 		m.erase(record.Part(e.id, e.opening.Contributors[i].Role))
 	}
 	for _, role := range sortedRoles(e.deliveries) {

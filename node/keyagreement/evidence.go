@@ -1,6 +1,7 @@
 package keyagreement
 
 import (
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/record"
 	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
@@ -29,8 +30,8 @@ type waiting struct {
 // showEvidence lets those see it who still build on a cheat.
 func (m *evidences) showEvidence(role wire.Role) {
 	if ev, ok := m.evidence[role]; ok && m.Allow("evidence/"+string(role), evidenceAgain) {
-		m.emit(Broadcast{ev.a, false})
-		m.emit(Broadcast{ev.b, false})
+		m.emit(event.Broadcast{Raw: ev.a, Absent: false})
+		m.emit(event.Broadcast{Raw: ev.b, Absent: false})
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"conclave/node/keyagreement/clock"
+	"conclave/node/keyagreement/envelope"
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/record"
 	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
@@ -14,7 +16,7 @@ import (
 type ground struct {
 	clock.Clock
 	cfg Config
-	out []Output // of the step being taken
+	out []event.Output // of the step being taken
 
 	// Who is who.
 	roster  *roster.View // the newest
@@ -37,14 +39,14 @@ type need struct {
 // connected tells whether anybody can hear.
 func (m *ground) connected() bool { return m.relayUp || len(m.online) > 0 }
 
-func (m *ground) emit(o Output) { m.out = append(m.out, o) }
+func (m *ground) emit(o event.Output) { m.out = append(m.out, o) }
 
-func (m *ground) note(text string, role wire.Role) { m.emit(Note{text, role}) }
+func (m *ground) note(text string, role wire.Role) { m.emit(event.Note{Text: text, Role: role}) }
 
 func (m *ground) settle(refs ...uint64) {
 	for _, r := range refs {
 		if r != 0 {
-			m.emit(Settled{r})
+			m.emit(event.Settled{Ref: r})
 		}
 	}
 }
@@ -61,9 +63,9 @@ func (m *ground) open(raw []byte) (wire.Signed, bool) {
 	return s, true
 }
 
-func (m *ground) persist(key string, value []byte) { m.emit(Persist{key, value}) }
+func (m *ground) persist(key string, value []byte) { m.emit(event.Persist{Key: key, Value: value}) }
 
-func (m *ground) erase(key string) { m.emit(Erase{key}) }
+func (m *ground) erase(key string) { m.emit(event.Erase{Key: key}) }
 
 func (m *ground) saveRoster(v *roster.View) {
 	if v.Saved {
@@ -78,7 +80,7 @@ func (m *ground) saveRoster(v *roster.View) {
 }
 
 func (m *ground) sign(typ wire.SignedType, payload []byte) []byte {
-	return seal(m.cfg.Group, m.roster.Members[m.self].Identity, m.cfg.Sign, typ, payload)
+	return envelope.Sign(m.cfg.Group, m.roster.Members[m.self].Identity, m.cfg.Sign, typ, payload)
 }
 
 // signerKnown tells whether any roster held has a member of this key.
@@ -106,7 +108,7 @@ func (m *ground) needRoster(version uint64) {
 // stepNeed repeats the question until the roster is here.
 func (m *ground) stepNeed() {
 	if m.need.version > m.roster.Version && m.Due(&m.need.again, needAgain, needMax) {
-		m.emit(NeedRoster{m.need.version})
+		m.emit(event.NeedRoster{Version: m.need.version})
 	}
 }
 
@@ -116,6 +118,6 @@ func (m *ground) offerRoster(to wire.Role) {
 		return
 	}
 	if m.Allow("offer/"+string(to), offerAgain) { // defence: newer-roster-offered
-		m.emit(OfferRoster{to})
+		m.emit(event.OfferRoster{To: to})
 	}
 }

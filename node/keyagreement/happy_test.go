@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"conclave/node/keyagreement/envelope"
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -43,9 +45,9 @@ type party struct {
 	people  map[wire.Role]*person
 	live    map[wire.Role]*Machine
 	records map[wire.Role]map[string][]byte
-	got     map[wire.Role][]Session
+	got     map[wire.Role][]event.Session
 	using   map[wire.Role]wire.Transcript
-	log     map[wire.Role][]Output
+	log     map[wire.Role][]event.Output
 	queue   []func()
 	quiet   bool                        // keep no log
 	ahead   map[wire.Role]time.Duration // by which a member's clock is wrong
@@ -54,8 +56,8 @@ type party struct {
 func newParty(t testing.TB, keys []*rsa.PrivateKey, roles ...wire.Role) (*party, Roster) {
 	p := &party{
 		t: t, now: time.UnixMilli(1_800_000_000_000), people: map[wire.Role]*person{}, live: map[wire.Role]*Machine{},
-		records: map[wire.Role]map[string][]byte{}, got: map[wire.Role][]Session{}, using: map[wire.Role]wire.Transcript{},
-		log: map[wire.Role][]Output{}, ahead: map[wire.Role]time.Duration{},
+		records: map[wire.Role]map[string][]byte{}, got: map[wire.Role][]event.Session{}, using: map[wire.Role]wire.Transcript{},
+		log: map[wire.Role][]event.Output{}, ahead: map[wire.Role]time.Duration{},
 	}
 	r := Roster{Version: 1, Hash: wire.RosterHash{1}, Expires: p.now.Add(365 * 24 * time.Hour)}
 	for i, role := range roles {
@@ -77,53 +79,53 @@ func (p *party) start(role wire.Role, r Roster) {
 	}
 	p.live[role] = m
 	p.perform(role, out)
-	p.step(role, RelayUp{wire.DatabaseID{1}})
+	p.step(role, event.RelayUp{Database: wire.DatabaseID{1}})
 	p.settle()
 }
 
-func (p *party) step(role wire.Role, in Input) {
+func (p *party) step(role wire.Role, in event.Input) {
 	if m := p.live[role]; m != nil {
 		p.perform(role, m.Step(p.now.Add(p.ahead[role]), in))
 	}
 }
 
-func (p *party) perform(role wire.Role, out []Output) {
+func (p *party) perform(role wire.Role, out []event.Output) {
 	if !p.quiet {
 		p.log[role] = append(p.log[role], out...)
 	}
 	for _, o := range out {
 		switch o := o.(type) {
-		case Persist:
+		case event.Persist:
 			p.records[role][o.Key] = o.Value
-		case Erase:
+		case event.Erase:
 			delete(p.records[role], o.Key)
-		case Broadcast:
+		case event.Broadcast:
 			for other := range p.people {
 				if other != role {
-					p.queue = append(p.queue, func() { p.step(other, Control{Raw: o.Raw}) })
+					p.queue = append(p.queue, func() { p.step(other, event.Control{Raw: o.Raw}) })
 				}
 			}
-		case Wrap:
+		case event.Wrap:
 			p.queue = append(p.queue, func() {
 				from, to := p.people[role], p.people[o.Parcel.To]
-				raw, err := SealEnvelope(rand.Reader, &to.rsa.PublicKey, from.member.Identity, from.sign, o)
+				raw, err := envelope.Seal(rand.Reader, &to.rsa.PublicKey, from.member.Identity, from.sign, o)
 				if err != nil {
 					p.t.Fatal(err)
 				}
 				if p.live[to.role] == nil {
-					p.step(role, ShareFailed{o.Parcel})
+					p.step(role, event.ShareFailed{Parcel: o.Parcel})
 					return
 				}
-				p.step(to.role, Envelope{Raw: raw})
-				p.step(role, ShareDelivered{o.Parcel})
+				p.step(to.role, event.Envelope{Raw: raw})
+				p.step(role, event.ShareDelivered{Parcel: o.Parcel})
 			})
-		case Unwrap:
-			p.queue = append(p.queue, func() { p.step(role, OpenEnvelope(p.people[role].rsa, o)) })
-		case Completed:
+		case event.Unwrap:
+			p.queue = append(p.queue, func() { p.step(role, envelope.Open(p.people[role].rsa, o)) })
+		case event.Completed:
 			p.got[role] = append(p.got[role], o.Session)
-		case Use:
+		case event.Use:
 			p.using[role] = o.Transcript
-		case Hold:
+		case event.Hold:
 			p.using[role] = wire.Transcript{}
 		}
 	}
@@ -150,7 +152,7 @@ func (p *party) run(d time.Duration) {
 		p.now = at
 		for role, m := range p.live {
 			if t, ok := m.Deadline(); ok && !t.Add(-p.ahead[role]).After(at) {
-				p.step(role, Tick{})
+				p.step(role, event.Tick{})
 			}
 		}
 		p.settle()
@@ -172,11 +174,11 @@ func testKeys(t testing.TB, n int) (keys []*rsa.PrivateKey) {
 }
 
 // agree asserts that all live members use one session and returns it.
-func (p *party) agree(roles ...wire.Role) Session {
+func (p *party) agree(roles ...wire.Role) event.Session {
 	p.t.Helper()
-	var first Session
+	var first event.Session
 	for i, role := range roles {
-		var s Session
+		var s event.Session
 		for _, x := range p.got[role] {
 			if x.Transcript == p.using[role] {
 				s = x

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conclave/node/keyagreement/clock"
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
 )
@@ -35,7 +36,7 @@ var (
 )
 
 // New makes a machine from its configuration and the records persisted earlier, and returns what is to be done first.
-func New(cfg Config, now time.Time) (*Machine, []Output, error) {
+func New(cfg Config, now time.Time) (*Machine, []event.Output, error) {
 	if cfg.Sign == nil || cfg.Self == "" {
 		return nil, nil, errConfig
 	}
@@ -70,40 +71,40 @@ func New(cfg Config, now time.Time) (*Machine, []Output, error) {
 }
 
 // Step takes one input and returns what is to be done, in order.
-func (m *Machine) Step(now time.Time, in Input) []Output {
+func (m *Machine) Step(now time.Time, in event.Input) []event.Output {
 	m.seeClock(now)
 	if m.self < 0 {
 		return m.stepRemoved(in)
 	}
 	switch in := in.(type) {
-	case Tick:
-	case Control:
+	case event.Tick:
+	case event.Control:
 		m.receive(waiting{raw: in.Raw, ref: in.Ref})
-	case Envelope:
+	case event.Envelope:
 		m.receive(waiting{raw: in.Raw, ref: in.Ref})
-	case Unwrapped:
+	case event.Unwrapped:
 		m.onUnwrapped(in)
-	case RosterIs:
+	case event.RosterIs:
 		m.onRoster(in.Roster)
-	case RelayUp:
+	case event.RelayUp:
 		m.onRelayUp(in.Database)
-	case RelayDown:
+	case event.RelayDown:
 		m.relayUp = false
-	case MailStored:
+	case event.MailStored:
 		m.onStored(in.Parcel)
-	case ShareDelivered:
+	case event.ShareDelivered:
 		m.onDelivered(in.Parcel)
-	case ShareFailed:
+	case event.ShareFailed:
 		m.onFailed(in.Parcel)
-	case Rekey:
+	case event.Rekey:
 		m.onRekey()
-	case StartBehind:
+	case event.StartBehind:
 		m.onStartBehind(in.Transcript)
-	case SawBehind:
+	case event.SawBehind:
 		m.onSawBehind(in)
-	case Online:
+	case event.Online:
 		m.onOnline(in.Role)
-	case Offline:
+	case event.Offline:
 		delete(m.online, in.Role)
 		if in.Role != m.cfg.Self {
 			delete(m.newest, in.Role)
@@ -114,19 +115,19 @@ func (m *Machine) Step(now time.Time, in Input) []Output {
 }
 
 // stepRemoved is Step for a member that the roster no longer has: it waits for one that does.
-func (m *Machine) stepRemoved(in Input) []Output {
+func (m *Machine) stepRemoved(in event.Input) []event.Output {
 	switch in := in.(type) {
-	case Unwrapped:
+	case event.Unwrapped:
 		delete(m.unwraps, in.Token)
-	case RosterIs:
+	case event.RosterIs:
 		m.onRoster(in.Roster)
-	case RelayUp:
+	case event.RelayUp:
 		m.relayUp, m.database = true, in.Database
-	case RelayDown:
+	case event.RelayDown:
 		m.relayUp = false
-	case Online:
+	case event.Online:
 		m.online[in.Role] = true
-	case Offline:
+	case event.Offline:
 		delete(m.online, in.Role)
 	}
 	m.advance()
@@ -160,18 +161,18 @@ func (m *Machine) advance() {
 }
 
 // take returns the step's outputs, records first: that is the order in which the driver must have them.
-func (m *Machine) take() []Output {
+func (m *Machine) take() []event.Output {
 	out := m.out
 	m.out = nil
-	rank := func(o Output) int {
+	rank := func(o event.Output) int {
 		switch o.(type) {
-		case Persist, Erase:
+		case event.Persist, event.Erase:
 			return 0
-		case Completed:
+		case event.Completed:
 			return 1
 		}
 		return 2
 	}
-	slices.SortStableFunc(out, func(a, b Output) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(out, func(a, b event.Output) int { return rank(a) - rank(b) })
 	return out
 }

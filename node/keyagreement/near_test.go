@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -17,27 +18,27 @@ func TestArrivalWithoutRelayNode(t *testing.T) {
 	p.start("B", r)
 	p.run(time.Minute)
 	p.agree("A", "B")
-	var stored []Parcel
+	var stored []event.Parcel
 	for _, o := range p.log["A"] {
-		if w, ok := o.(Wrap); ok && w.Parcel.To == "C" && !slices.Contains(stored, w.Parcel) {
+		if w, ok := o.(event.Wrap); ok && w.Parcel.To == "C" && !slices.Contains(stored, w.Parcel) {
 			stored = append(stored, w.Parcel)
-			p.step("A", MailStored{w.Parcel})
+			p.step("A", event.MailStored{Parcel: w.Parcel})
 		}
 	}
-	p.step("A", RelayDown{})
+	p.step("A", event.RelayDown{})
 	if len(stored) == 0 {
 		t.Fatal("A has offered C nothing")
 	}
 	wraps := func() (n int) {
 		for _, o := range p.log["A"] {
-			if w, ok := o.(Wrap); ok && w.Parcel.To == "C" {
+			if w, ok := o.(event.Wrap); ok && w.Parcel.To == "C" {
 				n++
 			}
 		}
 		return n
 	}
 	before := wraps()
-	p.step("A", Online{"C"})
+	p.step("A", event.Online{Role: "C"})
 	if wraps() == before {
 		t.Error("A does not offer C what lies in a mailbox that neither reaches")
 	}
@@ -46,17 +47,17 @@ func TestArrivalWithoutRelayNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asks := func(out []Output) bool {
-		return slices.ContainsFunc(out, func(o Output) bool { _, ok := o.(Broadcast); return ok })
+	asks := func(out []event.Output) bool {
+		return slices.ContainsFunc(out, func(o event.Output) bool { _, ok := o.(event.Broadcast); return ok })
 	}
 	if asks(out) {
 		t.Fatal("C asks though nobody can hear")
 	}
 	for i := range 8 {
 		p.now = p.now.Add(10 * time.Millisecond)
-		if !asks(m.Step(p.now, Online{wire.Role("A")})) {
+		if !asks(m.Step(p.now, event.Online{Role: wire.Role("A")})) {
 			t.Fatalf("C does not ask at arrival %d", i)
 		}
-		m.Step(p.now, Offline{wire.Role("A")})
+		m.Step(p.now, event.Offline{Role: wire.Role("A")})
 	}
 }

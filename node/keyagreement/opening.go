@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
@@ -124,7 +125,7 @@ func (m *openings) openEpoch(s []wire.Contributor) {
 	payload := p.Marshal()
 	raw := m.sign(wire.SignedOpening, payload)
 	m.opened = m.Now
-	m.emit(Broadcast{raw, true})
+	m.emit(event.Broadcast{Raw: raw, Absent: true})
 	e := m.newEpoch(raw, payload, p, m.roster)
 	m.mark(e)
 	m.contribute(e)
@@ -289,7 +290,7 @@ func (m *openings) onEnvelope(s wire.Signed, p wire.Envelope, w waiting) bool {
 	m.token++
 	m.unwraps[m.token] = &unwrap{epoch: e.id, of: i, from: s.Signer, refs: []uint64{w.ref}}
 	label := share.Label(m.cfg.Group, e.roster.Hash, e.id, e.opening.Contributors[i].Role, m.cfg.Self)
-	m.emit(Unwrap{m.token, bytes.Clone(p.Ciphertext), label})
+	m.emit(event.Unwrap{Token: m.token, Ciphertext: bytes.Clone(p.Ciphertext), Label: label})
 	return false
 }
 

@@ -2,6 +2,7 @@ package keyagreement
 
 import (
 	"conclave/node/keyagreement/clock"
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -30,7 +31,7 @@ func (m *repairs) stepLacks() {
 				l.Of = append(l.Of, e.opening.Contributors[i].Role)
 			}
 		}
-		m.emit(Broadcast{m.sign(wire.SignedLack, l.Marshal()), false})
+		m.emit(event.Broadcast{Raw: m.sign(wire.SignedLack, l.Marshal()), Absent: false})
 	}
 }
 
@@ -63,7 +64,7 @@ func (m *repairs) stepUnseen() {
 		}
 		if t.N < lackTimes && m.Due(t, m.cfg.Limits.Repair, lackMax) { // defence: unseen-asked
 			l := wire.Lack{Group: m.cfg.Group, Epoch: id, Role: m.cfg.Self, Attempt: uint32(t.N)}
-			m.emit(Broadcast{m.sign(wire.SignedLack, l.Marshal()), false})
+			m.emit(event.Broadcast{Raw: m.sign(wire.SignedLack, l.Marshal()), Absent: false})
 		}
 	}
 }
@@ -80,7 +81,7 @@ func (m *repairs) onLack(s wire.Signed, p wire.Lack) {
 	}
 	turn := m.myTurn(e, p)
 	if turn && len(p.Of) == 0 {
-		m.emit(Broadcast{e.raw, false})
+		m.emit(event.Broadcast{Raw: e.raw, Absent: false})
 	}
 	for _, of := range p.Of {
 		i := e.contributor(of)
@@ -93,9 +94,9 @@ func (m *repairs) onLack(s wire.Signed, p wire.Lack) {
 	}
 	switch {
 	case e.session != nil && e.session.erased && turn:
-		m.emit(Broadcast{e.session.confirmation, false}) // it was completed and cannot be handed on
+		m.emit(event.Broadcast{Raw: e.session.confirmation, Absent: false}) // it was completed and cannot be handed on
 	case e.session == nil && e.opening.Opener == m.cfg.Self && m.Allow("opening/"+string(e.id[:]), lackAgain):
-		m.emit(Broadcast{e.raw, false}) // others may not have seen it
+		m.emit(event.Broadcast{Raw: e.raw, Absent: false}) // others may not have seen it
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"conclave/node/keyagreement/clock"
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/record"
 	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
@@ -137,10 +138,10 @@ func (m *requests) onPair(role wire.Role, version uint64, e *epoch, a, b []byte)
 	}
 	m.evidence[role] = evidence{slices.Clone(a), slices.Clone(b)}
 	m.persist(record.Evidence(version, role), record.Pack(a, b))
-	m.emit(Evidence{role, a, b})
+	m.emit(event.Evidence{Role: role, A: a, B: b})
 	delete(m.newest, role)
-	m.emit(Broadcast{a, true})
-	m.emit(Broadcast{b, true})
+	m.emit(event.Broadcast{Raw: a, Absent: true})
+	m.emit(event.Broadcast{Raw: b, Absent: true})
 }
 
 // earlyPair looks for a contradiction among announcements whose opening is not here.
@@ -276,7 +277,7 @@ func (m *requests) sendRequest(want bool) {
 	}
 	m.newest[m.cfg.Self] = next
 	m.answered = m.Now
-	m.emit(Broadcast{m.sign(wire.SignedRequest, r.Marshal()), want})
+	m.emit(event.Broadcast{Raw: m.sign(wire.SignedRequest, r.Marshal()), Absent: want})
 }
 
 // onRequest takes another member's request.

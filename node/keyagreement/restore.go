@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/record"
 	"conclave/node/keyagreement/roster"
 	"conclave/node/keyagreement/share"
@@ -149,7 +150,7 @@ func (m *Machine) restoreDeliveries(records map[string][]byte, e *epoch) {
 		}
 	}
 	if e.session == nil {
-		m.emit(Broadcast{e.parts[e.contributor(m.cfg.Self)].raw, true})
+		m.emit(event.Broadcast{Raw: e.parts[e.contributor(m.cfg.Self)].raw, Absent: true})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"conclave/node/keyagreement/clock"
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
@@ -21,7 +22,7 @@ type sessions struct {
 // session is what the machine keeps of a completed epoch: no key that opens a frame.
 type session struct {
 	transcript   wire.Transcript
-	confirm      Secret // the confirm key
+	confirm      share.Secret // the confirm key
 	completed    time.Time
 	confirmation []byte // the own one, signed
 	confirmed    map[wire.Role]bool
@@ -44,7 +45,7 @@ func (m *sessions) contradiction(e *epoch, p wire.Confirmation) {
 		}
 		differs = true
 		if m.Allow("shown/"+string(role)+string(e.id[:]), evidenceAgain) { // defence: contradiction-shown
-			m.emit(Broadcast{e.parts[i].raw, false})
+			m.emit(event.Broadcast{Raw: e.parts[i].raw, Absent: false})
 		}
 	}
 	if (differs || e.session != nil) && m.Allow("contradiction/"+string(p.Role)+string(e.id[:]), evidenceAgain) {
@@ -66,7 +67,7 @@ func (m *sessions) stepTell() {
 	}
 	m.tell.Stop()
 	if best := m.best(true); best != nil && m.Allow("tell", tellAgain) { // defence: behind-told
-		m.emit(Broadcast{best.raw, false})
+		m.emit(event.Broadcast{Raw: best.raw, Absent: false})
 	}
 }
 
@@ -90,7 +91,7 @@ func (m *sessions) complete(e *epoch) {
 		transcript: t, confirm: share.ConfirmKey(prk), completed: m.Now, confirmed: map[wire.Role]bool{m.cfg.Self: true},
 	}
 	e.answerAt, e.lack = time.Time{}, clock.Timer{}
-	m.emit(Completed{Session{
+	m.emit(event.Completed{Session: event.Session{
 		Number: e.opening.Number, ID: e.id, RosterVersion: e.opening.RosterVersion, Transcript: t, Contributors: roles,
 		Members: e.roster.Members, PRK: prk, Key: kabc, Fingerprint: share.Fingerprint(prk),
 	}})
@@ -107,8 +108,8 @@ func (m *sessions) complete(e *epoch) {
 }
 
 // derive returns a session's name and keys from its opening and all parts of it.
-func derive(opening []byte, members []Member, parts []part) (t wire.Transcript, kabc, prk Secret) {
-	announced, shares := make([]share.Announced, len(parts)), make([]Share, len(parts))
+func derive(opening []byte, members []Member, parts []part) (t wire.Transcript, kabc, prk share.Secret) {
+	announced, shares := make([]share.Announced, len(parts)), make([]share.Share, len(parts))
 	for i := range parts {
 		announced[i], shares[i] = share.Announced{Identity: members[i].Identity, Announcement: parts[i].ann}, parts[i].share
 	}
@@ -142,7 +143,7 @@ func (m *sessions) confirm(e *epoch) {
 		c.Announcements = append(c.Announcements, e.parts[i].hash)
 	}
 	e.session.confirmation = m.sign(wire.SignedConfirmation, c.Marshal())
-	m.emit(Broadcast{e.session.confirmation, true})
+	m.emit(event.Broadcast{Raw: e.session.confirmation, Absent: true})
 	e.session.repeat = clock.Timer{At: m.Now.Add(confirmAgain), N: 1}
 }
 
@@ -158,7 +159,7 @@ func (m *sessions) stepConfirm() {
 			continue
 		}
 		if m.Due(&s.repeat, confirmAgain, confirmMax) {
-			m.emit(Broadcast{s.confirmation, false})
+			m.emit(event.Broadcast{Raw: s.confirmation, Absent: false})
 		}
 	}
 }
@@ -178,7 +179,7 @@ func (m *sessions) stepHeartbeat() {
 	m.beat = m.Now.Add(m.heartbeat())
 	m.WakeAt(m.beat)
 	if best := m.best(true); best != nil { // defence: heartbeat
-		m.emit(Broadcast{best.session.confirmation, false})
+		m.emit(event.Broadcast{Raw: best.session.confirmation, Absent: false})
 	}
 }
 
@@ -236,7 +237,7 @@ func (m *sessions) takeConfirmation(e *epoch, p wire.Confirmation) (news bool) {
 	}
 	s.confirmed[p.Role] = true
 	m.saveConfirmed(e, p.Role)
-	m.emit(Confirmed{e.id, s.transcript, p.Role})
+	m.emit(event.Confirmed{Epoch: e.id, Transcript: s.transcript, Role: p.Role})
 	m.eraseShares(e)
 	return true
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
@@ -66,7 +67,7 @@ func (m *shares) announce(e *epoch, s wire.Signed, p wire.Announcement) bool {
 }
 
 // onUnwrapped takes what a worker found in an envelope.
-func (m *shares) onUnwrapped(in Unwrapped) {
+func (m *shares) onUnwrapped(in event.Unwrapped) {
 	u := m.unwraps[in.Token]
 	if u == nil || u.bad {
 		return

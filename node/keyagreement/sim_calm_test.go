@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/record"
 	"conclave/overlay/wire"
 )
@@ -41,7 +42,7 @@ func (w *world) expect(ok bool, what string) {
 }
 
 // session returns what a member uses.
-func (n *node) session() Session { return n.w.oracle.keys[n.using] }
+func (n *node) session() event.Session { return n.w.oracle.keys[n.using] }
 
 func (n *node) has(t wire.Transcript) bool {
 	_, ok := n.w.oracle.readers[t][n.role]
@@ -126,8 +127,8 @@ func calmSpread(seed uint64) *world {
 	p.Announcements[2][0] ^= 1
 	raw := other.signAs(wire.SignedConfirmation, p.Marshal())
 	for range 2 {
-		shown := slices.ContainsFunc(n.m.Step(n.clock(), Control{Raw: raw}), func(o Output) bool {
-			b, ok := o.(Broadcast)
+		shown := slices.ContainsFunc(n.m.Step(n.clock(), event.Control{Raw: raw}), func(o event.Output) bool {
+			b, ok := o.(event.Broadcast)
 			return ok && bytes.Equal(b.Raw, e.parts[2].raw)
 		})
 		w.expect(shown, "a contradiction does not make a member show what it was told")
@@ -147,7 +148,7 @@ func calmAhead(seed uint64) *world {
 	for _, n := range w.nodes[1:] {
 		n.hint(w.nodes[0].role, false)
 	}
-	w.nodes[1].input(Rekey{})
+	w.nodes[1].input(event.Rekey{})
 	w.run(w.now+15*time.Second, nil)
 	w.expect(w.nodes[1].using != before && w.nodes[2].using == w.nodes[1].using, "a clock that was ahead keeps a rekey from being used")
 	return w
@@ -160,7 +161,7 @@ func calmRekey(seed uint64) *world {
 	w.run(20*time.Second, nil)
 	before, holds := w.nodes[0].using, w.oracle.holds
 	w.fault("rekey")
-	w.nodes[w.rng.IntN(3)].input(Rekey{})
+	w.nodes[w.rng.IntN(3)].input(event.Rekey{})
 	w.run(w.now+5*time.Second, nil)
 	w.expect(w.nodes[0].using != before, "a rekey gave no new session")
 	w.expect(w.oracle.holds == holds, "a rekey stopped the old session")
@@ -317,8 +318,8 @@ func calmOffer(seed uint64) *world {
 	w.issue(w.nodes[:3])
 	w.nodes[0].takeRoster()
 	w.run(w.now+20*time.Second, nil)
-	w.nodes[1].input(Rekey{})
-	w.nodes[2].input(Rekey{})
+	w.nodes[1].input(event.Rekey{})
+	w.nodes[2].input(event.Rekey{})
 	w.mustConverge(time.Minute)
 	return w
 }
@@ -331,7 +332,7 @@ func calmDeaf(seed uint64) *world {
 	w.fault("nothing passes")
 	deaf := w.rng.IntN(3)
 	w.nodes[deaf].deaf = true
-	w.nodes[(deaf+1)%3].input(Rekey{})
+	w.nodes[(deaf+1)%3].input(event.Rekey{})
 	w.run(time.Duration(8+w.rng.IntN(10))*time.Minute, nil)
 	w.nodes[deaf].deaf = false
 	w.mustConverge(100 * time.Second)
@@ -346,7 +347,7 @@ func calmOldDisk(seed uint64) *world {
 	w.run(5*time.Second, nil)
 	n := w.nodes[w.rng.IntN(3)]
 	disk := maps.Clone(n.disk)
-	w.nodes[w.rng.IntN(3)].input(Rekey{})
+	w.nodes[w.rng.IntN(3)].input(event.Rekey{})
 	w.run(w.now+20*time.Second, nil)
 	w.fault("old disk restored")
 	n.kill()

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -141,7 +142,7 @@ func (w *world) disturb() {
 		w.changeRoster()
 	case 12:
 		w.fault("rekey")
-		n.input(Rekey{})
+		n.input(event.Rekey{})
 	case 13:
 		w.fault("clock jumps")
 		n.skew = time.Duration(r.IntN(119_000)-59_500) * time.Millisecond
@@ -334,7 +335,7 @@ func (w *world) mustRead() {
 	}
 }
 
-func sessionHas(s Session, role wire.Role) bool {
+func sessionHas(s event.Session, role wire.Role) bool {
 	for _, m := range s.Members {
 		if m.Role == role {
 			return true

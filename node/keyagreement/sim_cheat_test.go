@@ -5,6 +5,8 @@ import (
 	"math"
 	"time"
 
+	"conclave/node/keyagreement/envelope"
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
@@ -21,7 +23,7 @@ const (
 
 // altWorld is what an equivocating member tells some of the others.
 type altWorld struct {
-	share Share
+	share share.Share
 	raw   []byte
 	to    map[wire.Role]bool
 }
@@ -29,11 +31,11 @@ type altWorld struct {
 func hash256(b []byte) [32]byte { return sha256.Sum256(b) }
 
 func (n *node) signAs(typ wire.SignedType, payload []byte) []byte {
-	return seal(n.w.group, n.member.Identity, func(b []byte) []byte { return simSign(n.member.Identity, b) }, typ, payload)
+	return envelope.Sign(n.w.group, n.member.Identity, func(b []byte) []byte { return simSign(n.member.Identity, b) }, typ, payload)
 }
 
 // cheatBroadcast may replace what a cheat's machine publishes; true if it did.
-func (n *node) cheatBroadcast(o Broadcast) bool {
+func (n *node) cheatBroadcast(o event.Broadcast) bool {
 	w := n.w
 	s, err := wire.UnmarshalSigned(o.Raw)
 	if err != nil {
@@ -94,7 +96,7 @@ func (n *node) cheatConfirmation(s wire.Signed) {
 			}
 		}
 		q.MAC[0] ^= 1
-		w.publish(n, Broadcast{Raw: n.signAs(wire.SignedConfirmation, q.Marshal())})
+		w.publish(n, event.Broadcast{Raw: n.signAs(wire.SignedConfirmation, q.Marshal())})
 	}
 	if w.chance(0.5) {
 		other := w.nodes[w.rng.IntN(len(w.nodes))]
@@ -109,12 +111,12 @@ func (n *node) cheatConfirmation(s wire.Signed) {
 			MAC: share.ConfirmMAC(e.session.confirm, e.session.transcript, other.role),
 		}
 		forged := wire.Signed{Type: wire.SignedConfirmation, Signer: other.member.Identity, Payload: q.Marshal()}
-		w.publish(n, Broadcast{Raw: forged.Marshal()})
+		w.publish(n, event.Broadcast{Raw: forged.Marshal()})
 	}
 }
 
 // cheatWrap may change or drop a share on its way.
-func (n *node) cheatWrap(o *Wrap) bool {
+func (n *node) cheatWrap(o *event.Wrap) bool {
 	w := n.w
 	if n.cheat == mute {
 		return true
@@ -148,7 +150,7 @@ func (n *node) storm() {
 		n.m.Now = n.clock()
 		n.m.sendRequest(true)
 		for _, o := range n.m.take() {
-			if b, ok := o.(Broadcast); ok {
+			if b, ok := o.(event.Broadcast); ok {
 				w.publish(n, b)
 			}
 		}
@@ -156,7 +158,7 @@ func (n *node) storm() {
 		n.stormOpening(pick)
 	case len(n.history) > 0:
 		w.fault("replay")
-		w.publish(n, Broadcast{Raw: n.history[w.rng.IntN(len(n.history))]})
+		w.publish(n, event.Broadcast{Raw: n.history[w.rng.IntN(len(n.history))]})
 	}
 }
 
@@ -198,8 +200,8 @@ func (n *node) stormOpening(pick int) {
 		_, _ = w.bytes.Read(p.Nonce[:])
 		raw := n.signAs(wire.SignedOpening, p.Marshal())
 		w.fault("opening storm")
-		w.publish(n, Broadcast{Raw: raw})
-		n.later(0, func() { n.input(Control{Raw: raw}) })
+		w.publish(n, event.Broadcast{Raw: raw})
+		n.later(0, func() { n.input(event.Control{Raw: raw}) })
 		if !twice {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"time"
 
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -96,7 +97,7 @@ func (o *oracle) saidUnder(n *node, t wire.Transcript, start int) {
 		n.w.fault("start number behind")
 		for _, other := range n.w.nodes {
 			if other != n && other.m != nil && other.linked && other.cheat == honest {
-				other.later(n.w.delay(n.w.slow), func() { other.input(SawBehind{t, n.role, uint32(most)}) })
+				other.later(n.w.delay(n.w.slow), func() { other.input(event.SawBehind{Transcript: t, Role: n.role, Start: uint32(most)}) })
 				return
 			}
 		}

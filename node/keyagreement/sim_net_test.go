@@ -3,6 +3,7 @@ package keyagreement
 import (
 	"time"
 
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -11,7 +12,7 @@ func (w *world) delay(most time.Duration) time.Duration {
 }
 
 // publish brings a control message to everybody on the topic, each copy on its own way.
-func (w *world) publish(from *node, o Broadcast) {
+func (w *world) publish(from *node, o event.Broadcast) {
 	if !from.linked || !w.relayUp || from.deaf {
 		return
 	}
@@ -36,13 +37,13 @@ func (w *world) carry(to *node, raw []byte) {
 	d := w.delay(w.slow)
 	to.later(d, func() {
 		if to.linked {
-			to.input(Control{Raw: raw})
+			to.input(event.Control{Raw: raw})
 		}
 	})
 	if w.chance(w.dup) {
 		w.fault("duplicate message")
 		late := w.delay(w.slow * time.Duration(1+w.rng.IntN(100)))
-		w.at(late, func() { to.input(Control{Raw: raw}) }) // also to a later life
+		w.at(late, func() { to.input(event.Control{Raw: raw}) }) // also to a later life
 	}
 	if d > w.slow*3/4 {
 		w.fault("reordered message")
@@ -64,9 +65,9 @@ func (w *world) hand(n *node, l *letter) {
 		switch {
 		case l.deleted || !n.linked:
 		case l.share:
-			n.input(Envelope{Ref: l.id, Raw: l.raw})
+			n.input(event.Envelope{Ref: l.id, Raw: l.raw})
 		default:
-			n.input(Control{Ref: l.id, Raw: l.raw})
+			n.input(event.Control{Ref: l.id, Raw: l.raw})
 		}
 	})
 }
@@ -78,7 +79,7 @@ func (n *node) linkUp() {
 	if n.m == nil || !w.relayUp {
 		return
 	}
-	n.input(RelayUp{w.database})
+	n.input(event.RelayUp{Database: w.database})
 	for _, other := range w.nodes {
 		if other == n || n.m == nil {
 			continue
@@ -103,9 +104,9 @@ func (n *node) linkUp() {
 
 func (n *node) hint(role wire.Role, up bool) {
 	if up {
-		n.input(Online{role})
+		n.input(event.Online{Role: role})
 	} else {
-		n.input(Offline{role})
+		n.input(event.Offline{Role: role})
 	}
 }
 
@@ -114,10 +115,10 @@ func (n *node) linkDown() {
 		return
 	}
 	n.linked = false
-	n.input(RelayDown{})
+	n.input(event.RelayDown{})
 	for _, other := range n.w.nodes {
 		if other != n {
-			n.input(Offline{other.role})
+			n.input(event.Offline{Role: other.role})
 		}
 	}
 	n.w.presence(n, false)
@@ -150,7 +151,7 @@ func (w *world) setRelay(up, wipe bool) {
 		if up {
 			n.linkUp()
 		} else {
-			n.input(RelayDown{})
+			n.input(event.RelayDown{})
 		}
 	}
 }

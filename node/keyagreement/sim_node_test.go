@@ -5,6 +5,8 @@ import (
 	"maps"
 	"time"
 
+	"conclave/node/keyagreement/envelope"
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -56,7 +58,7 @@ func (n *node) kill() {
 }
 
 // input steps the machine and does what it says.
-func (n *node) input(in Input) {
+func (n *node) input(in event.Input) {
 	if n.m == nil {
 		return
 	}
@@ -80,7 +82,7 @@ func (n *node) later(d time.Duration, do func()) {
 }
 
 // perform commits the records and then does the rest, unless the process dies on the way.
-func (n *node) perform(out []Output) {
+func (n *node) perform(out []event.Output) {
 	w := n.w
 	cut := len(out)
 	if w.chaos && n.cheat == honest && len(out) > 0 && w.chance(0.004) {
@@ -93,18 +95,18 @@ func (n *node) perform(out []Output) {
 	w.oracle.outputs(n, out)
 	for _, o := range out {
 		switch o := o.(type) {
-		case Persist:
+		case event.Persist:
 			n.disk[o.Key] = o.Value
-		case Erase:
+		case event.Erase:
 			delete(n.disk, o.Key)
-		case Completed:
+		case event.Completed:
 			w.oracle.completed(n, o.Session)
 		}
 	}
 	w.oracle.committed(n, out)
 	if n.dieAfterCommit {
 		for _, o := range out {
-			if x, ok := o.(Wrap); ok {
+			if x, ok := o.(event.Wrap); ok {
 				n.dieAfterCommit, n.died = false, x.Parcel.Epoch
 				n.kill()
 				return
@@ -143,56 +145,56 @@ func (n *node) schedule() {
 	n.later(at-n.w.now, func() {
 		if n.tickAt == at {
 			n.tickAt = 0
-			n.input(Tick{})
+			n.input(event.Tick{})
 			n.schedule()
 		}
 	})
 }
 
 // do performs one output.
-func (n *node) do(o Output) {
+func (n *node) do(o event.Output) {
 	w := n.w
 	if n.m == nil {
 		return
 	}
 	switch o := o.(type) {
-	case Broadcast:
+	case event.Broadcast:
 		if n.cheat == honest || !n.cheatBroadcast(o) {
 			w.publish(n, o)
 		}
-	case Wrap:
+	case event.Wrap:
 		if n.cheat == honest || !n.cheatWrap(&o) {
 			n.later(w.delay(5*time.Millisecond), func() { n.deliver(o) })
 		}
-	case Unwrap:
+	case event.Unwrap:
 		n.later(w.delay(8*time.Millisecond), func() { n.input(simUnwrap(n.role, o)) })
-	case Use:
+	case event.Use:
 		n.using = o.Transcript
 		w.oracle.lastUse = w.now
 		w.oracle.used(n)
-	case Hold:
+	case event.Hold:
 		w.oracle.holds++
 		n.using = wire.Transcript{}
-	case Settled:
+	case event.Settled:
 		for _, l := range w.mail[n.role] {
 			if l.id == o.Ref && n.linked && w.relayUp && !w.chance(w.loss/2) {
 				l.deleted = true
 			}
 		}
-	case NeedRoster:
+	case event.NeedRoster:
 		if n.linked && w.relayUp && !w.oldRelay {
 			n.later(w.delay(w.slow), func() { n.takeRoster() })
 		}
-	case OfferRoster:
+	case event.OfferRoster:
 		if to := w.byRole[o.To]; n.linked && w.relayUp && to.linked {
 			r := n.roster
 			to.later(w.delay(w.slow), func() { to.takeThis(r) })
 		}
-	case ToldBehind:
+	case event.ToldBehind:
 		if started := n.starts[o.Transcript]; started < int(o.Start) {
 			n.later(0, func() {
 				w.oracle.rolledBack(n, o.Transcript)
-				n.input(StartBehind{o.Transcript})
+				n.input(event.StartBehind{Transcript: o.Transcript})
 			})
 		}
 	}
@@ -203,43 +205,43 @@ func (n *node) takeRoster() { n.takeThis(n.w.roster) }
 func (n *node) takeThis(r Roster) {
 	if r.Version > n.roster.Version {
 		n.roster = r
-		n.input(RosterIs{r})
+		n.input(event.RosterIs{Roster: r})
 	}
 }
 
 // deliver brings a sealed share to its member or its mailbox.
-func (n *node) deliver(o Wrap) {
+func (n *node) deliver(o event.Wrap) {
 	w := n.w
-	raw := o.envelope(n.member.Identity, func(b []byte) []byte { return simSign(n.member.Identity, b) }, simWrap(o.Parcel.To, o.Label, o.Plaintext))
+	raw := envelope.Around(n.member.Identity, func(b []byte) []byte { return simSign(n.member.Identity, b) }, simWrap(o.Parcel.To, o.Label, o.Plaintext), o)
 	to := w.byRole[o.Parcel.To]
 	if w.blocked == [2]wire.Role{n.role, to.role} {
 		return
 	}
 	if n.deaf || to.deaf {
-		n.later(time.Second, func() { n.input(ShareFailed{o.Parcel}) })
+		n.later(time.Second, func() { n.input(event.ShareFailed{Parcel: o.Parcel}) })
 		return
 	}
 	switch {
 	case !n.linked || !w.relayUp:
-		n.input(ShareFailed{o.Parcel})
+		n.input(event.ShareFailed{Parcel: o.Parcel})
 	case to.linked && to.m != nil && !w.chance(w.loss):
-		to.later(w.delay(w.slow), func() { to.input(Envelope{Raw: raw}) })
+		to.later(w.delay(w.slow), func() { to.input(event.Envelope{Raw: raw}) })
 		if w.chance(w.dup) {
 			w.fault("duplicate share")
-			to.later(w.delay(w.slow), func() { to.input(Envelope{Raw: raw}) })
+			to.later(w.delay(w.slow), func() { to.input(event.Envelope{Raw: raw}) })
 		}
 		if !w.chance(w.loss) {
-			n.later(w.delay(w.slow), func() { n.input(ShareDelivered{o.Parcel}) })
+			n.later(w.delay(w.slow), func() { n.input(event.ShareDelivered{Parcel: o.Parcel}) })
 		}
 	case w.postLoss || w.chance(w.loss):
 		w.fault("lost share")
 		if w.chance(0.5) {
-			n.later(w.delay(w.slow), func() { n.input(ShareFailed{o.Parcel}) })
+			n.later(w.delay(w.slow), func() { n.input(event.ShareFailed{Parcel: o.Parcel}) })
 		}
 	default:
 		w.post(o.Parcel.To, raw, true)
 		if !w.chance(w.loss) {
-			n.later(w.delay(w.slow), func() { n.input(MailStored{o.Parcel}) })
+			n.later(w.delay(w.slow), func() { n.input(event.MailStored{Parcel: o.Parcel}) })
 		}
 	}
 }

@@ -4,13 +4,14 @@ import (
 	"strings"
 	"time"
 
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/record"
 	"conclave/overlay/wire"
 )
 
 // oracle sees everything and says what must never happen.
 type oracle struct {
-	keys      map[wire.Transcript]Session
+	keys      map[wire.Transcript]event.Session
 	hashes    map[uint64]wire.RosterHash
 	readers   map[wire.Transcript]map[wire.Role]time.Duration // who completed it, and when
 	drawn     map[drawing]wire.Announcement
@@ -48,7 +49,7 @@ type saying struct {
 
 func (o *oracle) init() {
 	*o = oracle{
-		keys: map[wire.Transcript]Session{}, hashes: map[uint64]wire.RosterHash{}, readers: map[wire.Transcript]map[wire.Role]time.Duration{},
+		keys: map[wire.Transcript]event.Session{}, hashes: map[uint64]wire.RosterHash{}, readers: map[wire.Transcript]map[wire.Role]time.Duration{},
 		drawn: map[drawing]wire.Announcement{}, openings: map[wire.EpochID]wire.Opening{}, opener: map[wire.EpochID]time.Duration{},
 		instances: map[wire.Role][]wire.Instance{}, maxStart: map[wire.Role]map[wire.Transcript]int{},
 		behind: map[wire.Role]map[wire.Transcript]bool{}, split: map[wire.EpochID]bool{},
@@ -85,18 +86,18 @@ func (o *oracle) before(n *node) view {
 }
 
 // after looks at a step's outputs before any is performed.
-func (o *oracle) after(n *node, in Input, v view, out []Output) {
+func (o *oracle) after(n *node, in event.Input, v view, out []event.Output) {
 	if n.cheat != honest {
 		return
 	}
-	if c, ok := in.(Control); ok {
+	if c, ok := in.(event.Control); ok {
 		s, _ := wire.UnmarshalSigned(c.Raw)
 		p, err := wire.UnmarshalRequest(s.Payload)
 		v.want = v.want || err == nil && p.Want
 	}
 	o.firstKey(n)
 	for i, x := range out {
-		b, ok := x.(Broadcast)
+		b, ok := x.(event.Broadcast)
 		if !ok {
 			continue
 		}
@@ -146,7 +147,7 @@ func (o *oracle) opening(n *node, v view, p wire.Opening) {
 }
 
 // announcement judges an honest member's announcement.
-func (o *oracle) announcement(n *node, v view, p wire.Announcement, out []Output, at int) {
+func (o *oracle) announcement(n *node, v view, p wire.Announcement, out []event.Output, at int) {
 	d := drawing{p.Role, p.Instance, p.Epoch}
 	if old, ok := o.drawn[d]; ok {
 		if old.Commitment != p.Commitment {
@@ -176,13 +177,13 @@ func (o *oracle) announcement(n *node, v view, p wire.Announcement, out []Output
 	}
 	o.last[n.role][opener], o.lastAny[n.role] = now, now
 	for _, x := range out[:at] {
-		if w, ok := x.(Wrap); ok && w.Parcel.Epoch == p.Epoch {
+		if w, ok := x.(event.Wrap); ok && w.Parcel.Epoch == p.Epoch {
 			n.w.failf("%s wraps before it announces", n.role)
 		}
 	}
 	to := map[wire.Role]bool{}
 	for _, x := range out {
-		if w, ok := x.(Wrap); ok && w.Parcel.Epoch == p.Epoch {
+		if w, ok := x.(event.Wrap); ok && w.Parcel.Epoch == p.Epoch {
 			to[w.Parcel.To] = true
 		}
 	}
@@ -192,17 +193,17 @@ func (o *oracle) announcement(n *node, v view, p wire.Announcement, out []Output
 }
 
 // outputs judges what is about to be performed.
-func (o *oracle) outputs(n *node, out []Output) {
+func (o *oracle) outputs(n *node, out []event.Output) {
 	if n.cheat != honest {
 		return
 	}
 	for _, x := range out {
 		switch x := x.(type) {
-		case Confirmed:
+		case event.Confirmed:
 			if _, ok := o.readers[x.Transcript][x.Role]; !ok {
 				n.w.failf("%s takes %s for confirmed, who has no such key", n.role, x.Role)
 			}
-		case Note:
+		case event.Note:
 			if strings.Contains(x.Text, "silent") {
 				o.silent[n.role]++
 			}
@@ -211,7 +212,7 @@ func (o *oracle) outputs(n *node, out []Output) {
 }
 
 // completed takes a session and compares it with everybody else's.
-func (o *oracle) completed(n *node, s Session) {
+func (o *oracle) completed(n *node, s event.Session) {
 	if old, ok := o.keys[s.Transcript]; ok {
 		if !old.PRK.Equal(s.PRK) && n.cheat == honest {
 			n.w.failf("%s holds transcript %v with another key", n.role, s.Transcript)
@@ -232,12 +233,12 @@ func (o *oracle) completed(n *node, s Session) {
 }
 
 // committed looks at the disk after a step's transaction.
-func (o *oracle) committed(n *node, out []Output) {
+func (o *oracle) committed(n *node, out []event.Output) {
 	if n.cheat != honest {
 		return
 	}
 	for _, x := range out {
-		b, ok := x.(Broadcast)
+		b, ok := x.(event.Broadcast)
 		if !ok {
 			continue
 		}
@@ -258,7 +259,7 @@ func (o *oracle) committed(n *node, out []Output) {
 	o.known[n.role][n.m.roster.Hash] = true
 	news := false
 	for _, x := range out {
-		_, ok := x.(Confirmed)
+		_, ok := x.(event.Confirmed)
 		news = news || ok
 	}
 	if news {

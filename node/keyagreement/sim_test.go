@@ -7,34 +7,35 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
 // The simulation: members with truncated hashes for signatures and pads for wraps, a relay node with a mailbox, and one
-// clock that jumps from event to event. Everything follows from the seed.
+// clock that jumps from occurrence to event. Everything follows from the seed.
 
 var simEpochStart = time.UnixMilli(1_800_000_000_000)
 
-// event is something that happens at a time.
-type event struct {
+// occurrence is something that happens at a time.
+type occurrence struct {
 	at  time.Duration
 	seq int
 	do  func()
 }
 
-type eventHeap []event
+type eventHeap []occurrence
 
 func (h eventHeap) Len() int { return len(h) }
 func (h eventHeap) Less(i, j int) bool {
 	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
 }
 func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
+func (h *eventHeap) Push(x any)   { *h = append(*h, x.(occurrence)) }
 func (h *eventHeap) Pop() any {
 	old := *h
 	e := old[len(old)-1]
-	old[len(old)-1] = event{}
+	old[len(old)-1] = occurrence{}
 	*h = old[:len(old)-1]
 	return e
 }
@@ -152,13 +153,13 @@ func inRoster(r Roster, role wire.Role) bool {
 
 func (w *world) at(d time.Duration, do func()) {
 	w.seq++
-	heap.Push(&w.events, event{w.now + d, w.seq, do})
+	heap.Push(&w.events, occurrence{w.now + d, w.seq, do})
 }
 
 // run lets events happen until a time, or until stop says so.
 func (w *world) run(until time.Duration, stop func() bool) {
 	for len(w.events) > 0 && w.events[0].at <= until && len(w.errs) == 0 {
-		e := heap.Pop(&w.events).(event)
+		e := heap.Pop(&w.events).(occurrence)
 		w.now = e.at
 		e.do()
 		if stop != nil && stop() {
@@ -200,7 +201,7 @@ func simPad(to wire.Role, label []byte) (pad [72]byte) {
 	return pad
 }
 
-func simWrap(to wire.Role, label []byte, s Share) []byte {
+func simWrap(to wire.Role, label []byte, s share.Share) []byte {
 	pad := simPad(to, label)
 	for i, b := range s.Bytes() {
 		pad[i] ^= b
@@ -208,9 +209,9 @@ func simWrap(to wire.Role, label []byte, s Share) []byte {
 	return pad[:]
 }
 
-func simUnwrap(to wire.Role, u Unwrap) Unwrapped {
+func simUnwrap(to wire.Role, u event.Unwrap) event.Unwrapped {
 	pad := simPad(to, u.Label)
-	out := Unwrapped{Token: u.Token, OK: len(u.Ciphertext) == 72 && string(u.Ciphertext[64:]) == string(pad[64:])}
+	out := event.Unwrapped{Token: u.Token, OK: len(u.Ciphertext) == 72 && string(u.Ciphertext[64:]) == string(pad[64:])}
 	if out.OK {
 		var plain [64]byte
 		for i := range plain {

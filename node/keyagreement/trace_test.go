@@ -3,23 +3,24 @@ package keyagreement
 import (
 	"fmt"
 
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
 var tracing bool
 
-func (n *node) trace(what string, out []Output) {
+func (n *node) trace(what string, out []event.Output) {
 	if !tracing {
 		return
 	}
 	fmt.Printf("%10v %s %s\n", n.w.now.Round(1e6), n.role, what)
 	for _, o := range out {
 		switch o := o.(type) {
-		case Persist, Erase, Settled:
-			if e, ok := o.(Erase); ok {
+		case event.Persist, event.Erase, event.Settled:
+			if e, ok := o.(event.Erase); ok {
 				fmt.Println("              erase", e.Key[:min(len(e.Key), 16)])
 			}
-		case Broadcast:
+		case event.Broadcast:
 			s, _ := wire.UnmarshalSigned(o.Raw)
 			extra := ""
 			switch s.Type {
@@ -41,13 +42,13 @@ func (n *node) trace(what string, out []Output) {
 				extra = fmt.Sprint(p.Epoch.String()[:6], p.Role)
 			}
 			fmt.Println("              broadcast", s.Type, extra)
-		case Wrap:
+		case event.Wrap:
 			fmt.Println("              wrap", o.Parcel.Epoch.String()[:6], o.Parcel.Of, o.Parcel.To)
-		case Use:
+		case event.Use:
 			fmt.Println("              use", o.Transcript.String()[:6])
-		case Completed:
+		case event.Completed:
 			fmt.Println("              completed", o.Session.ID.String()[:6], o.Session.Transcript.String()[:6])
-		case Unwrap:
+		case event.Unwrap:
 			fmt.Println("              unwrap", o.Token)
 		default:
 			fmt.Printf("              %T %v\n", o, o)

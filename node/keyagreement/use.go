@@ -3,6 +3,7 @@ package keyagreement
 import (
 	"bytes"
 
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -88,8 +89,8 @@ func (m *epochs) choose() {
 	}
 	m.using = use
 	if use == (wire.Transcript{}) {
-		m.emit(Hold{})
+		m.emit(event.Hold{})
 		return
 	}
-	m.emit(Use{use})
+	m.emit(event.Use{Transcript: use})
 }

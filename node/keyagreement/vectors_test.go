@@ -8,6 +8,7 @@ import (
 	"os"
 	"testing"
 
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
@@ -46,7 +47,7 @@ func makeDerivation() derivation {
 	d := derivation{
 		Comment: "frozen 2026-11-22", Group: group.String(), Identities: map[string]string{}, Shares: map[string]string{},
 		Opening: hex.EncodeToString(payload), Epoch: id.String(), Announcements: map[string]string{}, Commitments: map[string]string{},
-		Label: hex.EncodeToString(shareLabel(group, o.RosterHash, Parcel{id, "A", "B"})), MAC: map[string]string{},
+		Label: hex.EncodeToString(shareLabel(group, o.RosterHash, event.Parcel{Epoch: id, Of: "A", To: "B"})), MAC: map[string]string{},
 	}
 	var members []Member
 	var parts []part

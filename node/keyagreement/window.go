@@ -4,7 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/record"
+	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
 
@@ -55,11 +57,11 @@ func (e *epoch) ended() time.Time {
 // drop forgets an epoch and everything recorded of it.
 func (m *sessions) drop(e *epoch) {
 	for i := range e.parts {
-		e.parts[i].share = Share{}
+		e.parts[i].share = share.Share{}
 	}
 	if e.session != nil {
 		// Never again: a session that came back would have lost its replay windows.
-		m.emit(Forget{e.session.transcript})
+		m.emit(event.Forget{Transcript: e.session.transcript})
 		m.dropped[e.id] = m.Now
 		m.persist(record.Dropped(e.id), record.Stamp(m.Now))
 	}
@@ -98,12 +100,12 @@ func (m *sessions) onStartBehind(t wire.Transcript) {
 }
 
 // onSawBehind tells the group that a member sends under a start number used before.
-func (m *sessions) onSawBehind(in SawBehind) {
+func (m *sessions) onSawBehind(in event.SawBehind) {
 	if m.self < 0 || !m.Allow("behind/"+string(in.Role), behindAgain) {
 		return
 	}
 	b := wire.Behind{Group: m.cfg.Group, Transcript: in.Transcript, Role: in.Role, Start: in.Start}
-	m.emit(Broadcast{m.sign(wire.SignedBehind, b.Marshal()), true})
+	m.emit(event.Broadcast{Raw: m.sign(wire.SignedBehind, b.Marshal()), Absent: true})
 }
 
 // onBehind hands a claim about this member to the driver, who knows whether it is true.
@@ -113,7 +115,7 @@ func (m *sessions) onBehind(s wire.Signed, p wire.Behind) {
 	}
 	for _, x := range m.roster.Members {
 		if x.Identity == s.Signer {
-			m.emit(ToldBehind{p.Transcript, p.Start, x.Role})
+			m.emit(event.ToldBehind{Transcript: p.Transcript, Start: p.Start, By: x.Role})
 		}
 	}
 }

@@ -47,7 +47,7 @@ var arrows = []arrow{
 	{from: "node/frame", not: slices.Concat(hosts, []string{"os", "net", "log$"}), direct: true, reason: "frames know keys and bytes, no network"},
 	{from: "node/uplink", not: []string{"conclave/node"}, except: []string{"conclave/node/uplink"}, reason: "the connections to relay nodes do not know what runs over them"},
 	{from: "node/state", not: []string{"conclave"}, except: []string{"conclave/node/deadline", "conclave/node/state", "conclave/overlay/durable", "conclave/overlay/wire"}, reason: "the state file knows nothing of what it keeps"},
-	{from: "node/courier", not: []string{"conclave/node"}, except: []string{"conclave/node/courier", "conclave/node/deadline", "conclave/node/keyagreement"}, reason: "what carries shares does not know who made them"},
+	{from: "node/courier", not: []string{"conclave/node"}, except: []string{"conclave/node/courier", "conclave/node/deadline", "conclave/node/keyagreement/event", "conclave/node/keyagreement/envelope", "conclave/node/keyagreement/roster", "conclave/node/keyagreement/share"}, reason: "what carries shares does not know who made them"},
 	{from: "node/deadline", not: []string{"conclave"}, except: []string{"conclave/node/deadline"}, reason: "it compares times"},
 	{from: "node/reach", not: []string{"conclave/node"}, except: []string{"conclave/node/reach", "conclave/node/deadline"}, reason: "who is where does not depend on what is said"},
 	{from: "node/shelf", not: []string{"conclave/node"}, except: []string{"conclave/node/shelf"}, reason: "a room does not import the house"},
