@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"io"
 
+	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
 )
@@ -33,7 +34,7 @@ type Config struct {
 	// Records is everything persisted earlier, by key; the machine keeps no reference to it.
 	Records map[string][]byte
 	// Limits are the numbers of SPEC.md section 6; the zero value takes DefaultLimits.
-	Limits Limits
+	Limits limits.Limits
 }
 
 // Ed25519Verify tells whether signature is key's Ed25519 signature over message: the default of Config.Verify.

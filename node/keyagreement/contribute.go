@@ -5,6 +5,7 @@ import (
 
 	"conclave/node/keyagreement/clock"
 	"conclave/node/keyagreement/event"
+	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
@@ -117,7 +118,7 @@ func (m *shares) onStored(p event.Parcel) {
 func (m *shares) onDelivered(p event.Parcel) {
 	if _, d := m.delivery(p); d != nil {
 		d.failed = false
-		d.again.At = m.Now.Add(backoff.Wait(deliveredAgain, m.cfg.Limits.OfferMax, d.again.N))
+		d.again.At = m.Now.Add(backoff.Wait(limits.DeliveredAgain, m.cfg.Limits.OfferMax, d.again.N))
 	}
 }
 
@@ -125,7 +126,7 @@ func (m *shares) onDelivered(p event.Parcel) {
 func (m *shares) onFailed(p event.Parcel) {
 	if _, d := m.delivery(p); d != nil {
 		d.failed = true
-		d.again.At = m.Now.Add(backoff.Wait(failedAgain, m.cfg.Limits.OfferMax, d.again.N))
+		d.again.At = m.Now.Add(backoff.Wait(limits.FailedAgain, m.cfg.Limits.OfferMax, d.again.N))
 	}
 }
 

@@ -2,6 +2,7 @@ package keyagreement
 
 import (
 	"conclave/node/keyagreement/event"
+	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/record"
 	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
@@ -29,7 +30,7 @@ type waiting struct {
 
 // showEvidence lets those see it who still build on a cheat.
 func (m *evidences) showEvidence(role wire.Role) {
-	if ev, ok := m.evidence[role]; ok && m.Allow("evidence/"+string(role), evidenceAgain) {
+	if ev, ok := m.evidence[role]; ok && m.Allow("evidence/"+string(role), limits.EvidenceAgain) {
 		m.emit(event.Broadcast{Raw: ev.a, Absent: false})
 		m.emit(event.Broadcast{Raw: ev.b, Absent: false})
 	}

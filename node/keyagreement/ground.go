@@ -7,6 +7,7 @@ import (
 	"conclave/node/keyagreement/clock"
 	"conclave/node/keyagreement/envelope"
 	"conclave/node/keyagreement/event"
+	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/record"
 	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
@@ -107,7 +108,7 @@ func (m *ground) needRoster(version uint64) {
 
 // stepNeed repeats the question until the roster is here.
 func (m *ground) stepNeed() {
-	if m.need.version > m.roster.Version && m.Due(&m.need.again, needAgain, needMax) {
+	if m.need.version > m.roster.Version && m.Due(&m.need.again, limits.NeedAgain, limits.NeedMax) {
 		m.emit(event.NeedRoster{Version: m.need.version})
 	}
 }
@@ -117,7 +118,7 @@ func (m *ground) offerRoster(to wire.Role) {
 	if _, ok := m.roster.Index[to]; !ok || to == m.cfg.Self {
 		return
 	}
-	if m.Allow("offer/"+string(to), offerAgain) { // defence: newer-roster-offered
+	if m.Allow("offer/"+string(to), limits.OfferAgain) { // defence: newer-roster-offered
 		m.emit(event.OfferRoster{To: to})
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"conclave/node/keyagreement/clock"
 	"conclave/node/keyagreement/event"
+	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/roster"
 	"conclave/overlay/wire"
 )
@@ -46,8 +47,8 @@ func New(cfg Config, now time.Time) (*Machine, []event.Output, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
-	if cfg.Limits == (Limits{}) {
-		cfg.Limits = DefaultLimits()
+	if cfg.Limits == (limits.Limits{}) {
+		cfg.Limits = limits.Default()
 	}
 	m := &Machine{}
 	m.cfg, m.Now = cfg, now

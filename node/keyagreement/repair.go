@@ -3,6 +3,7 @@ package keyagreement
 import (
 	"conclave/node/keyagreement/clock"
 	"conclave/node/keyagreement/event"
+	"conclave/node/keyagreement/limits"
 	"conclave/overlay/wire"
 )
 
@@ -18,11 +19,11 @@ func (m *repairs) stepLacks() {
 		return
 	}
 	for _, e := range m.sorted() {
-		if e.session != nil || e.split || e.lack.N >= lackTimes || !m.roster.Holds(e.roster.Members[e.roster.Index[m.cfg.Self]]) {
+		if e.session != nil || e.split || e.lack.N >= limits.LackTimes || !m.roster.Holds(e.roster.Members[e.roster.Index[m.cfg.Self]]) {
 			continue
 		}
 		attempt := e.lack.N
-		if !m.Due(&e.lack, m.cfg.Limits.Repair, lackMax) { // defence: lack-said
+		if !m.Due(&e.lack, m.cfg.Limits.Repair, limits.LackMax) { // defence: lack-said
 			continue
 		}
 		l := wire.Lack{Group: m.cfg.Group, Epoch: e.id, Role: m.cfg.Self, Attempt: uint32(attempt)}
@@ -62,7 +63,7 @@ func (m *repairs) stepUnseen() {
 			t = &clock.Timer{At: m.Now.Add(m.cfg.Limits.Repair)}
 			m.unseen[id] = t
 		}
-		if t.N < lackTimes && m.Due(t, m.cfg.Limits.Repair, lackMax) { // defence: unseen-asked
+		if t.N < limits.LackTimes && m.Due(t, m.cfg.Limits.Repair, limits.LackMax) { // defence: unseen-asked
 			l := wire.Lack{Group: m.cfg.Group, Epoch: id, Role: m.cfg.Self, Attempt: uint32(t.N)}
 			m.emit(event.Broadcast{Raw: m.sign(wire.SignedLack, l.Marshal()), Absent: false})
 		}
@@ -76,7 +77,7 @@ func (m *repairs) onLack(s wire.Signed, p wire.Lack) {
 	if e == nil || p.Role == m.cfg.Self || !e.roster.Key(p.Role, s.Signer) {
 		return
 	}
-	if !m.roster.Holds(e.roster.Members[e.roster.Index[p.Role]]) || !m.Allow("lack/"+string(p.Role)+string(p.Epoch[:]), lackAgain) {
+	if !m.roster.Holds(e.roster.Members[e.roster.Index[p.Role]]) || !m.Allow("lack/"+string(p.Role)+string(p.Epoch[:]), limits.LackAgain) {
 		return
 	}
 	turn := m.myTurn(e, p)
@@ -95,7 +96,7 @@ func (m *repairs) onLack(s wire.Signed, p wire.Lack) {
 	switch {
 	case e.session != nil && e.session.erased && turn:
 		m.emit(event.Broadcast{Raw: e.session.confirmation, Absent: false}) // it was completed and cannot be handed on
-	case e.session == nil && e.opening.Opener == m.cfg.Self && m.Allow("opening/"+string(e.id[:]), lackAgain):
+	case e.session == nil && e.opening.Opener == m.cfg.Self && m.Allow("opening/"+string(e.id[:]), limits.LackAgain):
 		m.emit(event.Broadcast{Raw: e.raw, Absent: false}) // others may not have seen it
 	}
 }

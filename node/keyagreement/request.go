@@ -7,6 +7,7 @@ import (
 
 	"conclave/node/keyagreement/clock"
 	"conclave/node/keyagreement/event"
+	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/record"
 	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
@@ -325,7 +326,7 @@ func (m *requests) fresh(p wire.Request, limit uint64) bool {
 	}
 	at := slices.IndexFunc(old.runs, func(r run) bool { return r.instance == p.Instance })
 	if at < 0 {
-		if old.runs = append(old.runs, run{instance: p.Instance}); len(old.runs) > maxInstances {
+		if old.runs = append(old.runs, run{instance: p.Instance}); len(old.runs) > limits.MaxInstances {
 			old.runs = old.runs[1:]
 		}
 		at = len(old.runs) - 1
@@ -336,7 +337,7 @@ func (m *requests) fresh(p wire.Request, limit uint64) bool {
 		old.runs[at].highest = p.Sequence
 	}
 	// What lay in a mailbox speaks for a run that may be over, unless its sender is here.
-	old2 := p.Sequence < uint64(max(m.Now.Add(-requestAge).UnixMilli(), 0))
+	old2 := p.Sequence < uint64(max(m.Now.Add(-limits.RequestAge).UnixMilli(), 0))
 	return !old2 || m.online[p.Role]
 }
 
@@ -345,9 +346,9 @@ func (m *requests) stepRequests() {
 	own, asked := m.newest[m.cfg.Self]
 	join := false
 	for role, r := range m.newest {
-		life := answerLife
+		life := limits.AnswerLife
 		if r.want {
-			life = wantLife
+			life = limits.WantLife
 		}
 		switch {
 		case role == m.cfg.Self:
@@ -360,7 +361,7 @@ func (m *requests) stepRequests() {
 	if !join || m.Now.After(m.roster.Expires) || m.pendingWithMe() {
 		return
 	}
-	if m.Reached(m.answered.Add(answerAgain)) { // defence: request-joined
+	if m.Reached(m.answered.Add(limits.AnswerAgain)) { // defence: request-joined
 		m.sendRequest(false)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"conclave/node/keyagreement/clock"
 	"conclave/node/keyagreement/event"
+	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
@@ -44,11 +45,11 @@ func (m *sessions) contradiction(e *epoch, p wire.Confirmation) {
 			continue
 		}
 		differs = true
-		if m.Allow("shown/"+string(role)+string(e.id[:]), evidenceAgain) { // defence: contradiction-shown
+		if m.Allow("shown/"+string(role)+string(e.id[:]), limits.EvidenceAgain) { // defence: contradiction-shown
 			m.emit(event.Broadcast{Raw: e.parts[i].raw, Absent: false})
 		}
 	}
-	if (differs || e.session != nil) && m.Allow("contradiction/"+string(p.Role)+string(e.id[:]), evidenceAgain) {
+	if (differs || e.session != nil) && m.Allow("contradiction/"+string(p.Role)+string(e.id[:]), limits.EvidenceAgain) {
 		m.note("a confirmation contradicts what is here", p.Role)
 	}
 }
@@ -66,7 +67,7 @@ func (m *sessions) stepTell() {
 		return
 	}
 	m.tell.Stop()
-	if best := m.best(true); best != nil && m.Allow("tell", tellAgain) { // defence: behind-told
+	if best := m.best(true); best != nil && m.Allow("tell", limits.TellAgain) { // defence: behind-told
 		m.emit(event.Broadcast{Raw: best.raw, Absent: false})
 	}
 }
@@ -130,7 +131,7 @@ func (m *sessions) completed(e *epoch) {
 			delete(m.newest, c.Role)
 		}
 	}
-	m.ask.Reset(m.answered.Add(answerAgain))
+	m.ask.Reset(m.answered.Add(limits.AnswerAgain))
 }
 
 // confirm signs that this member holds the key, and says so.
@@ -144,7 +145,7 @@ func (m *sessions) confirm(e *epoch) {
 	}
 	e.session.confirmation = m.sign(wire.SignedConfirmation, c.Marshal())
 	m.emit(event.Broadcast{Raw: e.session.confirmation, Absent: true})
-	e.session.repeat = clock.Timer{At: m.Now.Add(confirmAgain), N: 1}
+	e.session.repeat = clock.Timer{At: m.Now.Add(limits.ConfirmAgain), N: 1}
 }
 
 // stepConfirm repeats the own confirmation a few times while others have not shown theirs: they may lack this one.
@@ -154,11 +155,11 @@ func (m *sessions) stepConfirm() {
 		if s == nil || !m.connected() || s.repeat.At.IsZero() {
 			continue
 		}
-		if s.repeat.N > confirmTimes || s.repeat.N > 0 && m.allConfirmed(e) {
+		if s.repeat.N > limits.ConfirmTimes || s.repeat.N > 0 && m.allConfirmed(e) {
 			s.repeat.Stop()
 			continue
 		}
-		if m.Due(&s.repeat, confirmAgain, confirmMax) {
+		if m.Due(&s.repeat, limits.ConfirmAgain, limits.ConfirmMax) {
 			m.emit(event.Broadcast{Raw: s.confirmation, Absent: false})
 		}
 	}
@@ -185,7 +186,7 @@ func (m *sessions) stepHeartbeat() {
 
 // heartbeat is how often a member shows which session is its newest: together they do it at most once in 2 s.
 func (m *sessions) heartbeat() time.Duration {
-	return max(heartbeatMin, time.Duration(len(m.roster.Members))*heartbeatEach)
+	return max(limits.HeartbeatMin, time.Duration(len(m.roster.Members))*limits.HeartbeatEach)
 }
 
 // onConfirmation takes another member's word that it holds a key.

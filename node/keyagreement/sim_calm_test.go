@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"conclave/node/keyagreement/event"
+	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/record"
 	"conclave/overlay/wire"
 )
@@ -132,7 +133,7 @@ func calmSpread(seed uint64) *world {
 			return ok && bytes.Equal(b.Raw, e.parts[2].raw)
 		})
 		w.expect(shown, "a contradiction does not make a member show what it was told")
-		w.run(w.now+2*evidenceAgain, nil)
+		w.run(w.now+2*limits.EvidenceAgain, nil)
 	}
 	return w
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"conclave/node/keyagreement/event"
+	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
 )
@@ -48,7 +49,7 @@ type world struct {
 	now    time.Duration
 	seq    int
 	events eventHeap
-	limits Limits
+	limits limits.Limits
 
 	group  wire.GroupID
 	nodes  []*node
@@ -111,7 +112,7 @@ func newWorld(seed uint64) *world {
 	var key [32]byte
 	copy(key[:], fmt.Sprint(seed))
 	w := &world{
-		seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), bytes: rand.NewChaCha8(key), limits: DefaultLimits(),
+		seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), bytes: rand.NewChaCha8(key), limits: limits.Default(),
 		group: wire.GroupID{1}, byRole: map[wire.Role]*node{}, mail: map[wire.Role][]*letter{}, faults: map[string]int{},
 		relayUp: true, database: wire.DatabaseID{1}, slow: 30 * time.Millisecond,
 	}

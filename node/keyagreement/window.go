@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"conclave/node/keyagreement/event"
+	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/record"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
@@ -101,7 +102,7 @@ func (m *sessions) onStartBehind(t wire.Transcript) {
 
 // onSawBehind tells the group that a member sends under a start number used before.
 func (m *sessions) onSawBehind(in event.SawBehind) {
-	if m.self < 0 || !m.Allow("behind/"+string(in.Role), behindAgain) {
+	if m.self < 0 || !m.Allow("behind/"+string(in.Role), limits.BehindAgain) {
 		return
 	}
 	b := wire.Behind{Group: m.cfg.Group, Transcript: in.Transcript, Role: in.Role, Start: in.Start}

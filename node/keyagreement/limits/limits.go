@@ -1,4 +1,7 @@
-package keyagreement
+// Package limits is the numbers of the key agreement: those of SPEC.md section 6, and this implementation's own.
+//
+// It may be imported by the key agreement and its tests.
+package limits
 
 import "time"
 
@@ -26,8 +29,8 @@ type Limits struct {
 	MaxWaiting  int           // local: messages kept until a roster or an opening comes
 }
 
-// DefaultLimits returns the numbers of the specification.
-func DefaultLimits() Limits {
+// Default returns the numbers of the specification.
+func Default() Limits {
 	return Limits{
 		Ahead: 2 * time.Minute, Quiet: 300 * time.Millisecond, QuietMax: 2 * time.Second, Turn: 300 * time.Millisecond,
 		Silent: 5 * time.Second, SilentEach: 200 * time.Millisecond, SilentMax: time.Minute,
@@ -40,26 +43,25 @@ func DefaultLimits() Limits {
 
 // Implementation constants; all are arbitrary within a factor of a few.
 const (
-	requestAge     = time.Minute            // an older request counts only if its sender is known to be here
-	wantLife       = 90 * time.Second       // a want that nobody repeats is forgotten
-	answerLife     = 20 * time.Second       // so is an answer
-	answerAgain    = 500 * time.Millisecond // between two requests of ours, but for those that a timer sends
-	confirmAgain   = 2 * time.Second
-	confirmMax     = 32 * time.Second
-	confirmTimes   = 6
-	heartbeatMin   = time.Minute
-	heartbeatEach  = 2 * time.Second
-	deliveredAgain = 30 * time.Second // a share that was taken is offered again if no confirmation comes
-	failedAgain    = 3 * time.Second  // a share that was not taken
-	lackAgain      = time.Second      // between two answers to one member about one epoch
-	lackMax        = time.Minute
-	lackTimes      = 10
-	tellAgain      = 2 * time.Second
-	offerAgain     = 5 * time.Second
-	needAgain      = 2 * time.Second
-	needMax        = time.Minute
-	behindAgain    = 10 * time.Second
-	evidenceAgain  = 5 * time.Second
-	maxInstances   = 32
-	maxAllowed     = 4096
+	RequestAge     = time.Minute            // an older request counts only if its sender is known to be here
+	WantLife       = 90 * time.Second       // a want that nobody repeats is forgotten
+	AnswerLife     = 20 * time.Second       // so is an answer
+	AnswerAgain    = 500 * time.Millisecond // between two requests of ours, but for those that a timer sends
+	ConfirmAgain   = 2 * time.Second
+	ConfirmMax     = 32 * time.Second
+	ConfirmTimes   = 6
+	HeartbeatMin   = time.Minute
+	HeartbeatEach  = 2 * time.Second
+	DeliveredAgain = 30 * time.Second // a share that was taken is offered again if no confirmation comes
+	FailedAgain    = 3 * time.Second  // a share that was not taken
+	LackAgain      = time.Second      // between two answers to one member about one epoch
+	LackMax        = time.Minute
+	LackTimes      = 10
+	TellAgain      = 2 * time.Second
+	OfferAgain     = 5 * time.Second
+	NeedAgain      = 2 * time.Second
+	NeedMax        = time.Minute
+	BehindAgain    = 10 * time.Second
+	EvidenceAgain  = 5 * time.Second
+	MaxInstances   = 32
 )
