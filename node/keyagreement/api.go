@@ -1,7 +1,6 @@
 package keyagreement
 
 import (
-	"crypto/ed25519"
 	"io"
 
 	"conclave/node/keyagreement/limits"
@@ -35,9 +34,4 @@ type Config struct {
 	Records map[string][]byte
 	// Limits are the numbers of SPEC.md section 6; the zero value takes DefaultLimits.
 	Limits limits.Limits
-}
-
-// Ed25519Verify tells whether signature is key's Ed25519 signature over message: the default of Config.Verify.
-func Ed25519Verify(key [32]byte, message, signature []byte) bool {
-	return len(signature) == ed25519.SignatureSize && ed25519.Verify(key[:], message, signature)
 }

@@ -23,14 +23,7 @@ func (m *Machine) seeClock(now time.Time) {
 	}
 	m.Forget()
 	clear(m.answeredBy)
-	for role, r := range m.newest {
-		r.came, r.heard = earlier(r.came, now), earlier(r.heard, now)
-		m.newest[role] = r
-	}
-	for role, s := range m.strikes {
-		s.until = earlier(s.until, now)
-		m.strikes[role] = s
-	}
+	m.asked.SetBack(now)
 	m.plausible()
 }
 
@@ -66,11 +59,4 @@ func (m *Machine) plausible() {
 		}
 	}
 	m.rekeyNumber = min(m.rekeyNumber, m.highest)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.After(b) {
-		return b
-	}
-	return a
 }

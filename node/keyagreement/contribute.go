@@ -56,7 +56,7 @@ func (m *shares) startDeliveries(e *epoch) {
 
 // stepOffers offers what is due. A member that has confirmed, or that is no longer in the roster, gets nothing more.
 func (m *shares) stepOffers() {
-	for _, e := range m.sorted() {
+	for _, e := range m.order {
 		if !e.own {
 			continue
 		}

@@ -32,8 +32,8 @@
 // that Step, are committed in ONE durable transaction BEFORE any other output of that Step is performed. Outputs are
 // performed in their order. The driver may crash at any point and lose any output: a machine made by New from the
 // committed records sends again what is needed. Wrap and Unwrap are private-key or public-key work for other
-// goroutines; SealEnvelope and OpenEnvelope do it.
+// goroutines; package envelope does it.
 //
-// The package may be imported by package node and its tests. It imports overlay/wire and the standard library only; the
-// relay node must not link it.
+// The package may be imported by package node and its tests. It imports its own rooms, overlay/wire and the standard
+// library; the relay node must not link it.
 package keyagreement

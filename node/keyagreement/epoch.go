@@ -92,9 +92,6 @@ func (m *epochs) alone(s []wire.Contributor) bool {
 	return len(s) < min(2, len(m.roster.Members)) // defence: nobody-alone
 }
 
-// sorted returns all epochs in an order that does not depend on chance: as they were first seen.
-func (m *epochs) sorted() []*epoch { return m.order }
-
 // setRoster makes r the roster in force and keeps the older ones that epochs need.
 func (m *epochs) setRoster(r Roster) {
 	m.roster = roster.New(r)
@@ -163,24 +160,4 @@ func (m *epochs) dropShares(e *epoch) {
 		e.session.erased = true
 		m.saveSession(e)
 	}
-}
-
-// member tells whether a key is that of a member of the epoch's roster.
-func (m *epochs) member(e *epoch, key [32]byte) bool {
-	for i := range e.roster.Members {
-		if e.roster.Members[i].Identity == key {
-			return true
-		}
-	}
-	return false
-}
-
-// roleOf names the member of an epoch's roster that has a key.
-func (m *epochs) roleOf(e *epoch, key [32]byte) wire.Role {
-	for i := range e.roster.Members {
-		if e.roster.Members[i].Identity == key {
-			return e.roster.Members[i].Role
-		}
-	}
-	return ""
 }

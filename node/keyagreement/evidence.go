@@ -1,6 +1,7 @@
 package keyagreement
 
 import (
+	"conclave/node/keyagreement/early"
 	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/record"
@@ -15,17 +16,8 @@ type evidence struct{ a, b []byte }
 type evidences struct {
 	ground
 	evidence map[wire.Role]evidence
-	waiting  []waiting
-	receive  func(waiting) // takes a message again
-}
-
-// waiting is a message that cannot be judged yet.
-type waiting struct {
-	raw     []byte
-	ref     uint64
-	signer  [32]byte
-	version uint64       // waits for a roster of this version, or
-	epoch   wire.EpochID // waits for this epoch's opening
+	early    *early.Queue        // messages that came before their time
+	receive  func(early.Message) // takes a message again
 }
 
 // showEvidence lets those see it who still build on a cheat.
@@ -51,54 +43,29 @@ func (m *evidences) dropEvidence() {
 }
 
 // underRoster finds the roster that a message names. When it is not here, settled tells whether to give the message up.
-func (m *evidences) underRoster(version uint64, hash wire.RosterHash, w waiting) (v *roster.View, settled bool) {
+func (m *evidences) underRoster(version uint64, hash wire.RosterHash, w early.Message) (v *roster.View, settled bool) {
 	if v, ok := m.rosters[hash]; ok {
 		return v, true
 	}
 	if version > m.roster.Version { // defence: newer-roster
 		m.needRoster(version)
-		w.version = version
+		w.Version = version
 		return nil, !m.wait(w)
 	}
 	return nil, true
 }
 
-// wait keeps a message for later, the newest of them, and a bounded part of one signer's.
-func (m *evidences) wait(w waiting) bool {
-	limit := max(m.cfg.Limits.MaxWaiting/8, 1)
-	same, first := 0, -1
-	for i := range m.waiting {
-		if m.waiting[i].signer == w.signer {
-			if same++; first < 0 {
-				first = i
-			}
-		}
+// wait keeps a message for later. What has to make room for it is given up, so that its carrier need not keep it.
+func (m *evidences) wait(w early.Message) bool {
+	for _, gone := range m.early.Keep(w) {
+		m.settle(gone.Ref) // defence: evicted-settled
 	}
-	switch {
-	case same >= limit:
-		m.waiting = append(m.waiting[:first], m.waiting[first+1:]...)
-	case len(m.waiting) >= m.cfg.Limits.MaxWaiting:
-		m.waiting = m.waiting[1:]
-	}
-	w.raw = append([]byte(nil), w.raw...)
-	m.waiting = append(m.waiting, w)
 	return true
 }
 
 // retryWaiting takes again what a condition says can be judged now.
-func (m *evidences) retryWaiting(ready func(*waiting) bool) {
-	var again []waiting
-	keep := m.waiting[:0]
-	for i := range m.waiting {
-		if w := m.waiting[i]; ready(&w) {
-			w.version, w.epoch = 0, wire.EpochID{}
-			again = append(again, w)
-		} else {
-			keep = append(keep, w)
-		}
-	}
-	m.waiting = keep
-	for _, w := range again {
+func (m *evidences) retryWaiting(ready func(*early.Message) bool) {
+	for _, w := range m.early.Take(ready) {
 		m.receive(w)
 	}
 }

@@ -1,7 +1,7 @@
 package keyagreement
 
 import (
-	"encoding/binary"
+	"maps"
 	"slices"
 
 	"conclave/node/keyagreement/clock"
@@ -73,25 +73,11 @@ func (m *ground) saveRoster(v *roster.View) {
 		return
 	}
 	v.Saved = true
-	fields := [][]byte{binary.BigEndian.AppendUint64(nil, v.Version), record.Stamp(v.Expires)}
-	for _, x := range v.Members {
-		fields = append(fields, []byte(x.Role), x.Identity[:], x.Unwrap[:])
-	}
-	m.persist(record.Roster(v.Hash), record.Pack(fields...))
+	m.persist(record.Roster(v.Hash), record.RosterValue(v.Roster))
 }
 
 func (m *ground) sign(typ wire.SignedType, payload []byte) []byte {
 	return envelope.Sign(m.cfg.Group, m.roster.Members[m.self].Identity, m.cfg.Sign, typ, payload)
-}
-
-// signerKnown tells whether any roster held has a member of this key.
-func (m *ground) signerKnown(key [32]byte) bool {
-	for _, v := range m.rosters {
-		if slices.ContainsFunc(v.Members, func(x Member) bool { return x.Identity == key }) {
-			return true
-		}
-	}
-	return false
 }
 
 // keepRosters is how many rosters without an epoch are kept, so that what was sent under the last few can be read.
@@ -121,4 +107,9 @@ func (m *ground) offerRoster(to wire.Role) {
 	if m.Allow("offer/"+string(to), limits.OfferAgain) { // defence: newer-roster-offered
 		m.emit(event.OfferRoster{To: to})
 	}
+}
+
+// knows tells whether any roster held has a member of this key.
+func (m *ground) knows(key [32]byte) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Values(m.rosters)), func(v *roster.View) bool { return v.RoleOf(key) != "" })
 }

@@ -9,7 +9,7 @@ import (
 // Inspect returns the epochs that the machine knows, oldest first. It changes nothing.
 func (m *Machine) Inspect() []event.EpochView {
 	var views []event.EpochView
-	for _, e := range m.sorted() {
+	for _, e := range m.order {
 		views = append(views, e.view())
 	}
 	return views

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"conclave/node/keyagreement/event"
 	"conclave/overlay/wire"
 )
 
@@ -38,5 +39,31 @@ func TestBefore(t *testing.T) {
 				t.Errorf("%d is before %d: %v", i, j, got)
 			}
 		}
+	}
+}
+
+// TestEvictedIsSettled floods a member with messages of an epoch whose opening nobody has: the carriers of those that have to
+// make room are told, so that references do not pile up (a mailbox brings the messages again otherwise, for ever).
+func TestEvictedIsSettled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(7)
+	w.add(3, 3)
+	for _, n := range w.nodes {
+		n.roster, n.linked = w.roster, true
+		n.boot()
+	}
+	a, b := w.nodes[0], w.nodes[1]
+	const sent = 1000
+	settled := map[uint64]bool{}
+	for ref := uint64(1); ref <= sent; ref++ {
+		c := wire.Confirmation{Group: w.group, Epoch: wire.EpochID{1}, Role: b.role, Announcements: [][32]byte{{byte(ref), byte(ref >> 8)}}}
+		for _, o := range a.m.Step(a.clock(), event.Control{Ref: ref, Raw: b.signAs(wire.SignedConfirmation, c.Marshal())}) {
+			if o, ok := o.(event.Settled); ok {
+				settled[o.Ref] = true
+			}
+		}
+	}
+	if kept := len(a.m.early.All()); len(settled)+kept != sent || kept == 0 {
+		t.Errorf("of %d messages %d wait and %d are settled", sent, kept, len(settled))
 	}
 }

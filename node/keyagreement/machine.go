@@ -6,7 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/asking"
 	"conclave/node/keyagreement/clock"
+	"conclave/node/keyagreement/early"
+	"conclave/node/keyagreement/envelope"
 	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/roster"
@@ -42,7 +45,7 @@ func New(cfg Config, now time.Time) (*Machine, []event.Output, error) {
 		return nil, nil, errConfig
 	}
 	if cfg.Verify == nil {
-		cfg.Verify = Ed25519Verify
+		cfg.Verify = envelope.Verify
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -54,8 +57,7 @@ func New(cfg Config, now time.Time) (*Machine, []event.Output, error) {
 	m.cfg, m.Now = cfg, now
 	m.rosters, m.online, m.evidence = map[wire.RosterHash]*roster.View{}, map[wire.Role]bool{}, map[wire.Role]evidence{}
 	m.byID, m.dropped, m.floor = map[wire.EpochID]*epoch{}, map[wire.EpochID]time.Time{}, map[wire.Role]uint64{}
-	m.newest, m.instances = map[wire.Role]request{}, map[wire.Role]*seen{}
-	m.strikes, m.failed = map[wire.Role]strike{}, map[wire.Role]int{}
+	m.asked, m.early = asking.NewBook(), early.NewQueue(cfg.Limits.MaxWaiting)
 	m.answeredBy, m.unseen, m.unwraps = map[wire.Role]time.Time{}, map[wire.EpochID]*clock.Timer{}, map[uint64]*unwrap{}
 	m.evidences.receive = m.receive
 	records := cfg.Records
@@ -80,9 +82,9 @@ func (m *Machine) Step(now time.Time, in event.Input) []event.Output {
 	switch in := in.(type) {
 	case event.Tick:
 	case event.Control:
-		m.receive(waiting{raw: in.Raw, ref: in.Ref})
+		m.receive(early.Message{Raw: in.Raw, Ref: in.Ref})
 	case event.Envelope:
-		m.receive(waiting{raw: in.Raw, ref: in.Ref})
+		m.receive(early.Message{Raw: in.Raw, Ref: in.Ref})
 	case event.Unwrapped:
 		m.onUnwrapped(in)
 	case event.RosterIs:
@@ -108,7 +110,7 @@ func (m *Machine) Step(now time.Time, in event.Input) []event.Output {
 	case event.Offline:
 		delete(m.online, in.Role)
 		if in.Role != m.cfg.Self {
-			delete(m.newest, in.Role)
+			delete(m.asked.Newest, in.Role)
 		}
 	}
 	m.advance()

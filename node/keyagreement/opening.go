@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/early"
 	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
@@ -25,30 +26,30 @@ type openings struct {
 func (m *openings) candidates() (s []wire.Contributor, wanted bool, first, last time.Time) {
 	for _, member := range m.roster.Members {
 		role := member.Role
-		r, ok := m.newest[role]
+		r, ok := m.asked.Newest[role]
 		if role == m.cfg.Self {
 			s = append(s, wire.Contributor{Role: role, Instance: m.cfg.Instance})
 			if !ok {
 				continue
 			}
 		} else {
-			if !ok || m.leftOut(role, r) {
+			if !ok || m.leftOut(role) {
 				continue
 			}
 			if _, cheat := m.evidence[role]; cheat { // defence: cheat-excluded
 				continue
 			}
-			s = append(s, wire.Contributor{Role: role, Instance: r.instance})
+			s = append(s, wire.Contributor{Role: role, Instance: r.Instance})
 		}
-		if r.came.After(last) {
-			last = r.came
+		if r.Came.After(last) {
+			last = r.Came
 		}
-		if m.covered(role, r) || !r.want { // defence: want-opens
+		if m.covered(role, r) || !r.Want { // defence: want-opens
 			continue
 		}
 		wanted = true
-		if first.IsZero() || r.came.Before(first) {
-			first = r.came
+		if first.IsZero() || r.Came.Before(first) {
+			first = r.Came
 		}
 	}
 	return s, wanted, first, last
@@ -79,7 +80,7 @@ func (m *openings) stepOpen() {
 func (m *openings) openTime(s []wire.Contributor, first, last time.Time) time.Time {
 	l := m.cfg.Limits
 	at := last
-	if len(s) < len(m.roster.Members) || !m.asked() { // defence: open-at-once
+	if len(s) < len(m.roster.Members) || !m.hasAsked() { // defence: open-at-once
 		at = last.Add(l.Quiet)                           // defence: wait-for-newcomers
 		if end := first.Add(l.QuietMax); at.After(end) { // defence: wait-ends
 			at = end
@@ -99,9 +100,9 @@ func (m *openings) openTime(s []wire.Contributor, first, last time.Time) time.Ti
 	return at
 }
 
-// asked tells whether this member has a request of its own out.
-func (m *openings) asked() bool {
-	_, ok := m.newest[m.cfg.Self]
+// hasAsked tells whether this member has a request of its own out.
+func (m *openings) hasAsked() bool {
+	_, ok := m.asked.Newest[m.cfg.Self]
 	return ok
 }
 
@@ -132,7 +133,7 @@ func (m *openings) openEpoch(s []wire.Contributor) {
 }
 
 // onOpening takes an opening from anywhere and returns its epoch if it is one that this member can follow.
-func (m *openings) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, bool) {
+func (m *openings) onOpening(s wire.Signed, p wire.Opening, w early.Message) (*epoch, bool) {
 	if e := m.byID[sha256.Sum256(s.Payload)]; e != nil {
 		if e == m.best(true) {
 			m.tell.Stop() // somebody else has told it
@@ -167,7 +168,7 @@ func (m *openings) onOpening(s wire.Signed, p wire.Opening, w waiting) (*epoch, 
 		m.tellBehind()
 	}
 	e.answerAt = m.answerTime(e)
-	m.retryWaiting(func(w *waiting) bool { return w.epoch == e.id })
+	m.retryWaiting(func(w *early.Message) bool { return w.Epoch == e.id })
 	return e, true
 }
 
@@ -208,15 +209,15 @@ func (m *openings) answerTime(e *epoch) time.Time {
 	if t := m.answeredAny.Add(m.cfg.Limits.PerGroup); at.Before(t) && !first { // defence: answers-per-group
 		at = t
 	}
-	if s, ok := m.strikes[e.opening.Opener]; ok && at.Before(s.until) {
-		at = s.until
+	if until, _ := m.asked.Until(e.opening.Opener); at.Before(until) {
+		at = until
 	}
 	return at
 }
 
 // stepAnswers contributes to the openings whose time has come, the newest of each opener.
 func (m *openings) stepAnswers() {
-	for _, e := range m.sorted() {
+	for _, e := range m.order {
 		if e.answerAt.IsZero() || !m.Reached(e.answerAt) {
 			continue
 		}
@@ -242,7 +243,7 @@ func (m *openings) mark(e *epoch) {
 // limitEpochs makes room for one more epoch of an opener: incomplete ones without a contribution of this member go first.
 func (m *openings) limitEpochs(opener wire.Role) {
 	var of []*epoch
-	for _, e := range m.sorted() {
+	for _, e := range m.order {
 		if e.opening.Opener == opener && e.session == nil {
 			of = append(of, e)
 		}
@@ -261,7 +262,7 @@ func (m *openings) limitEpochs(opener wire.Role) {
 }
 
 // onEnvelope takes a share on its way; false means that it is settled only when its ciphertext has been opened.
-func (m *openings) onEnvelope(s wire.Signed, p wire.Envelope, w waiting) bool {
+func (m *openings) onEnvelope(s wire.Signed, p wire.Envelope, w early.Message) bool {
 	if p.To != m.cfg.Self {
 		return true
 	}
@@ -270,7 +271,7 @@ func (m *openings) onEnvelope(s wire.Signed, p wire.Envelope, w waiting) bool {
 		return done
 	}
 	i := m.envelopeAnnouncement(e, p)
-	if i < 0 || !m.member(e, s.Signer) {
+	if i < 0 || e.roster.RoleOf(s.Signer) == "" {
 		return true
 	}
 	if e.parts[i].have || e.session != nil {
@@ -281,21 +282,21 @@ func (m *openings) onEnvelope(s wire.Signed, p wire.Envelope, w waiting) bool {
 			if u.bad {
 				return true
 			}
-			if w.ref != 0 {
-				u.refs = append(u.refs, w.ref)
+			if w.Ref != 0 {
+				u.refs = append(u.refs, w.Ref)
 			}
 			return false
 		}
 	}
 	m.token++
-	m.unwraps[m.token] = &unwrap{epoch: e.id, of: i, from: s.Signer, refs: []uint64{w.ref}}
+	m.unwraps[m.token] = &unwrap{epoch: e.id, of: i, from: s.Signer, refs: []uint64{w.Ref}}
 	label := share.Label(m.cfg.Group, e.roster.Hash, e.id, e.opening.Contributors[i].Role, m.cfg.Self)
 	m.emit(event.Unwrap{Token: m.token, Ciphertext: bytes.Clone(p.Ciphertext), Label: label})
 	return false
 }
 
 // envelopeEpoch finds the epoch of an envelope, by the opening in it if need be.
-func (m *openings) envelopeEpoch(p wire.Envelope, w waiting) (*epoch, bool) {
+func (m *openings) envelopeEpoch(p wire.Envelope, w early.Message) (*epoch, bool) {
 	s, err := wire.UnmarshalSigned(p.Opening)
 	if err != nil || s.Type != wire.SignedOpening {
 		return nil, true

@@ -3,24 +3,25 @@ package keyagreement
 import (
 	"time"
 
+	"conclave/node/keyagreement/early"
 	"conclave/overlay/wire"
 )
 
 // receive takes one signed message and settles it unless it has to wait or its share has to be unwrapped first.
-func (m *Machine) receive(w waiting) {
-	s, ok := m.open(w.raw)
+func (m *Machine) receive(w early.Message) {
+	s, ok := m.open(w.Raw)
 	if !ok || m.self < 0 {
-		m.settle(w.ref)
+		m.settle(w.Ref)
 		return
 	}
-	w.signer = s.Signer
+	w.Signer = s.Signer
 	if m.dispatch(s, w) {
-		m.settle(w.ref)
+		m.settle(w.Ref)
 	}
 }
 
 // dispatch handles a message whose signature is good; false means that it is not settled yet.
-func (m *Machine) dispatch(s wire.Signed, w waiting) bool {
+func (m *Machine) dispatch(s wire.Signed, w early.Message) bool {
 	switch s.Type {
 	case wire.SignedRequest:
 		if p, err := wire.UnmarshalRequest(s.Payload); err == nil && p.Group == m.cfg.Group {
@@ -59,8 +60,7 @@ func (m *Machine) dispatch(s wire.Signed, w waiting) bool {
 // that is not confirmed.
 func (m *Machine) onRelayUp(database wire.DatabaseID) {
 	m.relayUp, m.database = true, database
-	clear(m.failed)
-	clear(m.strikes)
+	m.asked.Clear()
 	if m.ask.N > 0 || m.ask.At.IsZero() {
 		m.ask.Reset(m.Now)
 	}
@@ -110,15 +110,14 @@ func (m *Machine) onRoster(r Roster) {
 		return
 	}
 	m.setRoster(r)
-	for role := range m.newest {
-		delete(m.newest, role)
+	for role := range m.asked.Newest {
+		delete(m.asked.Newest, role)
 	}
 	for _, e := range m.order {
 		e.answerAt = time.Time{}
 	}
 	m.ask.Reset(m.Now)
-	clear(m.failed)
-	clear(m.strikes)
+	m.asked.Clear()
 	m.dropEvidence()
-	m.retryWaiting(func(w *waiting) bool { return w.version != 0 && w.version <= r.Version })
+	m.retryWaiting(func(w *early.Message) bool { return w.Version != 0 && w.Version <= r.Version })
 }

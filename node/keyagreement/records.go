@@ -31,21 +31,14 @@ func (m *epochs) saveConfirmed(e *epoch, role wire.Role) {
 
 func (m *epochs) saveSession(e *epoch) {
 	s := e.session
-	flags := []byte{0, 0, 0}
-	if s.noSend {
-		flags[0] = 1
+	c := record.Completed{
+		Transcript: s.transcript, Confirm: s.confirm, At: s.completed, Superseded: s.superseded, Confirmation: s.confirmation,
+		NoSend: s.noSend, Erased: s.erased, Split: e.split,
 	}
-	if s.erased {
-		flags[1] = 1
-	}
-	if e.split {
-		flags[2] = 1
-	}
-	fields := [][]byte{s.transcript[:], s.confirm.Bytes(), record.Stamp(s.completed), record.Stamp(s.superseded), s.confirmation, flags}
 	for i := range e.parts {
-		fields = append(fields, e.parts[i].raw)
+		c.Announcements = append(c.Announcements, e.parts[i].raw)
 	}
-	m.persist(record.Session(e.id), record.Pack(fields...))
+	m.persist(record.Session(e.id), c.Value())
 }
 
 // eraseEpoch removes all records of an epoch.

@@ -18,7 +18,7 @@ func (m *repairs) stepLacks() {
 	if !m.connected() {
 		return
 	}
-	for _, e := range m.sorted() {
+	for _, e := range m.order {
 		if e.session != nil || e.split || e.lack.N >= limits.LackTimes || !m.roster.Holds(e.roster.Members[e.roster.Index[m.cfg.Self]]) {
 			continue
 		}
@@ -39,8 +39,8 @@ func (m *repairs) stepLacks() {
 // stepUnseen asks for openings of epochs that others have spoken of, for as long as what they said is kept.
 func (m *repairs) stepUnseen() {
 	heard := map[wire.EpochID]bool{}
-	for i := range m.waiting {
-		if id := m.waiting[i].epoch; id != (wire.EpochID{}) {
+	for i := range m.early.All() {
+		if id := m.early.All()[i].Epoch; id != (wire.EpochID{}) {
 			heard[id] = true
 		}
 	}
@@ -52,8 +52,8 @@ func (m *repairs) stepUnseen() {
 	if !m.connected() {
 		return
 	}
-	for i := range m.waiting {
-		id := m.waiting[i].epoch
+	for i := range m.early.All() {
+		id := m.early.All()[i].Epoch
 		if !heard[id] {
 			continue
 		}
@@ -80,7 +80,7 @@ func (m *repairs) onLack(s wire.Signed, p wire.Lack) {
 	if !m.roster.Holds(e.roster.Members[e.roster.Index[p.Role]]) || !m.Allow("lack/"+string(p.Role)+string(p.Epoch[:]), limits.LackAgain) {
 		return
 	}
-	turn := m.myTurn(e, p)
+	turn := e.roster.Answers(m.cfg.Self, p.Role, p.Attempt)
 	if turn && len(p.Of) == 0 {
 		m.emit(event.Broadcast{Raw: e.raw, Absent: false})
 	}
@@ -99,19 +99,4 @@ func (m *repairs) onLack(s wire.Signed, p wire.Lack) {
 	case e.session == nil && e.opening.Opener == m.cfg.Self && m.Allow("opening/"+string(e.id[:]), limits.LackAgain):
 		m.emit(event.Broadcast{Raw: e.raw, Absent: false}) // others may not have seen it
 	}
-}
-
-// myTurn tells whether this holder answers for others at this attempt: none at first, then one, two, four and so on in
-// role order and from the front again, so that everybody is reached soon and few answer twice.
-func (m *repairs) myTurn(e *epoch, p wire.Lack) bool {
-	if p.Attempt == 0 {
-		return false
-	}
-	index := e.roster.Index[m.cfg.Self]
-	if other := e.roster.Index[p.Role]; other < index {
-		index--
-	}
-	others := len(e.roster.Members) - 1
-	size := 1 << min(p.Attempt-1, 16)
-	return (index-(size-1)%others+others)%others < size
 }

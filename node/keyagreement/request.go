@@ -5,11 +5,12 @@ import (
 	"slices"
 	"time"
 
+	"conclave/node/keyagreement/asking"
 	"conclave/node/keyagreement/clock"
+	"conclave/node/keyagreement/early"
 	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/record"
-	"conclave/overlay/backoff"
 	"conclave/overlay/wire"
 )
 
@@ -17,56 +18,25 @@ import (
 type requests struct {
 	epochs
 	ask         clock.Timer
-	sequence    uint64                // of the last own request
-	answered    time.Time             // when the last own request went out
-	newest      map[wire.Role]request // newest of each role, its own among them
-	instances   map[wire.Role]*seen
-	strikes     map[wire.Role]strike
-	failed      map[wire.Role]int // epochs of this opener that failed since one of its was completed
-	rekey       bool              // a new epoch is wanted though the old is well
-	rekeyNumber uint64            // and it must be above this number
-	tell        clock.Timer       // the newest opening is shown to whoever is behind
-}
-
-// request is the newest request of a role, as far as it is neither answered by a completed epoch nor too old.
-type request struct {
-	instance wire.Instance
-	sequence uint64
-	want     bool
-	came     time.Time // first heard of, so a repeat is no newcomer
-	heard    time.Time // last heard of
-}
-
-// seen is the runs of a role that asked, the newest last, so that an old request is not taken for a new one. Each run
-// counts for itself: the clock of the next one may be behind.
-type seen struct {
-	runs []run // at most maxInstances
-}
-
-// run is one instance and its highest sequence.
-type run struct {
-	instance wire.Instance
-	highest  uint64
-}
-
-// strike counts how often a role was silent in an epoch that it had asked for.
-type strike struct {
-	n        int
-	sequence uint64    // its request then: only a newer one counts
-	until    time.Time // and not before this
+	sequence    uint64    // of the last own request
+	answered    time.Time // when the last own request went out
+	asked       *asking.Book
+	rekey       bool        // a new epoch is wanted though the old is well
+	rekeyNumber uint64      // and it must be above this number
+	tell        clock.Timer // the newest opening is shown to whoever is behind
 }
 
 // trusted tells whether others' openings wait for a pending epoch: not if earlier ones of its opener failed. Who opens
 // what cannot be completed can thus not keep the others from a key.
 func (m *requests) trusted(e *epoch) bool {
-	return m.pending(e) && (e.opening.Opener == m.cfg.Self || m.failed[e.opening.Opener] == 0) // defence: opener-trusted
+	return m.pending(e) && (e.opening.Opener == m.cfg.Self || m.asked.Failures(e.opening.Opener) == 0) // defence: opener-trusted
 }
 
 // covered tells whether a pending epoch takes up a request.
-func (m *requests) covered(role wire.Role, r request) bool {
+func (m *requests) covered(role wire.Role, r asking.Request) bool {
 	for _, e := range m.order {
 		if m.trusted(e) {
-			if i := e.contributor(role); i >= 0 && e.opening.Contributors[i].Instance == r.instance {
+			if i := e.contributor(role); i >= 0 && e.opening.Contributors[i].Instance == r.Instance {
 				return true
 			}
 		}
@@ -74,35 +44,22 @@ func (m *requests) covered(role wire.Role, r request) bool {
 	return false
 }
 
-// patience is how long a contributor may be silent.
-func (m *requests) patience(e *epoch) time.Duration {
-	l := m.cfg.Limits
-	first := l.Silent + time.Duration(len(e.parts))*l.SilentEach
-	failures := m.failed[e.opening.Opener] // defence: patience-doubles
-	return backoff.Wait(first, max(first, l.SilentMax), failures)
-}
-
 // stepFailures gives up epochs without progress and remembers who was silent.
 func (m *requests) stepFailures() {
+	l := m.cfg.Limits
 	for _, e := range m.order {
-		if !m.pending(e) || !e.own && !e.answerAt.IsZero() || !m.Reached(e.progress.Add(m.patience(e))) {
+		patience := m.asked.Patience(e.opening.Opener, l.Silent+time.Duration(len(e.parts))*l.SilentEach, l.SilentMax)
+		if !m.pending(e) || !e.own && !e.answerAt.IsZero() || !m.Reached(e.progress.Add(patience)) {
 			continue
 		}
 		e.failed, e.answerAt = true, time.Time{}
-		m.failed[e.opening.Opener]++
+		m.asked.Failed(e.opening.Opener)
 		for i := range e.parts {
 			c := e.opening.Contributors[i]
 			if e.parts[i].have || c.Role == m.cfg.Self { // defence: silent-left-out
 				continue
 			}
-			s := m.strikes[c.Role]
-			s.n++
-			s.sequence = m.newest[c.Role].sequence
-			s.until = m.Now.Add(m.cfg.Limits.Silent)
-			if s.n > 1 { // defence: patience-doubles
-				s.until = m.Now.Add(backoff.Wait(m.cfg.Limits.Silent, m.cfg.Limits.SilentMax, s.n-1))
-			}
-			m.strikes[c.Role] = s
+			m.asked.Silent(c.Role, m.Now, l.Silent, l.SilentMax)
 			m.note("was silent and is left out", c.Role)
 		}
 		m.ask.Reset(m.Now)
@@ -110,15 +67,9 @@ func (m *requests) stepFailures() {
 }
 
 // leftOut tells whether a role was silent and has not asked anew, or not waited long enough.
-func (m *requests) leftOut(role wire.Role, r request) bool {
-	s, ok := m.strikes[role]
-	if !ok {
-		return false
-	}
-	if r.sequence <= s.sequence {
-		return true // defence: silent-asks-anew
-	}
-	return !m.Reached(s.until)
+func (m *requests) leftOut(role wire.Role) bool {
+	until, anew := m.asked.Until(role)
+	return !anew || !m.Reached(until)
 }
 
 // onPair takes two announcements that contradict each other. Both signatures have been verified.
@@ -140,7 +91,7 @@ func (m *requests) onPair(role wire.Role, version uint64, e *epoch, a, b []byte)
 	m.evidence[role] = evidence{slices.Clone(a), slices.Clone(b)}
 	m.persist(record.Evidence(version, role), record.Pack(a, b))
 	m.emit(event.Evidence{Role: role, A: a, B: b})
-	delete(m.newest, role)
+	delete(m.asked.Newest, role)
 	m.emit(event.Broadcast{Raw: a, Absent: true})
 	m.emit(event.Broadcast{Raw: b, Absent: true})
 }
@@ -151,19 +102,19 @@ func (m *requests) earlyPair(s wire.Signed, p wire.Announcement) bool {
 		return false
 	}
 	hash := sha256.Sum256(s.Payload)
-	for i := range m.waiting {
-		w := &m.waiting[i]
-		if w.epoch != p.Epoch || w.signer != s.Signer {
+	for i := range m.early.All() {
+		w := &m.early.All()[i]
+		if w.Epoch != p.Epoch || w.Signer != s.Signer {
 			continue
 		}
-		other, err := wire.UnmarshalSigned(w.raw)
+		other, err := wire.UnmarshalSigned(w.Raw)
 		if err != nil || other.Type != wire.SignedAnnouncement {
 			continue
 		}
 		if sha256.Sum256(other.Payload) == hash {
 			return true // the same again
 		}
-		m.onPair(p.Role, p.RosterVersion, nil, w.raw, s.Marshal())
+		m.onPair(p.Role, p.RosterVersion, nil, w.Raw, s.Marshal())
 		return false
 	}
 	return false
@@ -239,8 +190,8 @@ func (m *requests) onRekey() {
 func (m *requests) stepAsk() {
 	if !m.wants() {
 		m.ask.Reset(m.Now)
-		if r, ok := m.newest[m.cfg.Self]; ok && r.want {
-			delete(m.newest, m.cfg.Self)
+		if r, ok := m.asked.Newest[m.cfg.Self]; ok && r.Want {
+			delete(m.asked.Newest, m.cfg.Self)
 		}
 		return
 	}
@@ -271,18 +222,13 @@ func (m *requests) sendRequest(want bool) {
 		Group: m.cfg.Group, RosterVersion: m.roster.Version, RosterHash: m.roster.Hash, Role: m.cfg.Self,
 		Instance: m.cfg.Instance, Sequence: m.sequence, Want: want, Known: m.highest,
 	}
-	old, ok := m.newest[m.cfg.Self]
-	next := request{m.cfg.Instance, m.sequence, want || ok && old.want, m.Now, m.Now}
-	if ok {
-		next.came = old.came
-	}
-	m.newest[m.cfg.Self] = next
+	m.asked.Take(r, m.Now)
 	m.answered = m.Now
 	m.emit(event.Broadcast{Raw: m.sign(wire.SignedRequest, r.Marshal()), Absent: want})
 }
 
 // onRequest takes another member's request.
-func (m *requests) onRequest(s wire.Signed, p wire.Request, w waiting) bool {
+func (m *requests) onRequest(s wire.Signed, p wire.Request, w early.Message) bool {
 	v, settled := m.underRoster(p.RosterVersion, p.RosterHash, w)
 	if v == nil {
 		return settled
@@ -302,59 +248,30 @@ func (m *requests) onRequest(s wire.Signed, p wire.Request, w waiting) bool {
 	if p.Known <= limit {
 		m.highest = max(m.highest, p.Known)
 	}
-	if !m.fresh(p, limit) {
+	if !m.asked.Fresh(p, limit, m.Now, m.online[p.Role]) {
 		return true
 	}
-	old, had := m.newest[p.Role]
-	r := request{p.Instance, p.Sequence, p.Want, m.Now, m.Now}
-	if had && old.instance == p.Instance {
-		r.came, r.want = old.came, r.want || old.want // a repeat is no newcomer
-	}
-	m.newest[p.Role] = r
+	m.asked.Take(p, m.Now)
 	if best := m.best(true); p.Want && best != nil && p.Known < best.opening.Number {
 		m.tellBehind()
 	}
 	return true
 }
 
-// fresh tells whether a request is newer than those seen of its role, and remembers it.
-func (m *requests) fresh(p wire.Request, limit uint64) bool {
-	old := m.instances[p.Role]
-	if old == nil {
-		old = &seen{}
-		m.instances[p.Role] = old
-	}
-	at := slices.IndexFunc(old.runs, func(r run) bool { return r.instance == p.Instance })
-	if at < 0 {
-		if old.runs = append(old.runs, run{instance: p.Instance}); len(old.runs) > limits.MaxInstances {
-			old.runs = old.runs[1:]
-		}
-		at = len(old.runs) - 1
-	} else if p.Sequence <= old.runs[at].highest {
-		return false
-	}
-	if p.Sequence <= limit {
-		old.runs[at].highest = p.Sequence
-	}
-	// What lay in a mailbox speaks for a run that may be over, unless its sender is here.
-	old2 := p.Sequence < uint64(max(m.Now.Add(-limits.RequestAge).UnixMilli(), 0))
-	return !old2 || m.online[p.Role]
-}
-
 // stepRequests forgets requests that nobody repeats, and joins another member's: whoever is present contributes.
 func (m *requests) stepRequests() {
-	own, asked := m.newest[m.cfg.Self]
+	own, asked := m.asked.Newest[m.cfg.Self]
 	join := false
-	for role, r := range m.newest {
+	for role, r := range m.asked.Newest {
 		life := limits.AnswerLife
-		if r.want {
+		if r.Want {
 			life = limits.WantLife
 		}
 		switch {
 		case role == m.cfg.Self:
-		case m.Reached(r.heard.Add(life)):
-			delete(m.newest, role)
-		case r.want && !m.covered(role, r) && (!asked || r.heard.After(own.heard)):
+		case m.Reached(r.Heard.Add(life)):
+			delete(m.asked.Newest, role)
+		case r.Want && !m.covered(role, r) && (!asked || r.Heard.After(own.Heard)):
 			join = true // whoever asks may not have heard this member's own request
 		}
 	}

@@ -2,7 +2,6 @@ package keyagreement
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"slices"
 	"strings"
@@ -55,20 +54,11 @@ func (m *Machine) restoreRoster(name string, value []byte) {
 		v.Saved = true
 		return
 	}
-	f := record.Unpack(value, 2)
-	if f == nil || len(f)%3 != 2 || len(f[0]) != 8 {
-		return
+	if r, ok := record.ReadRoster(hash, value); ok {
+		v := roster.New(r)
+		v.Saved = true
+		m.rosters[hash] = v
 	}
-	r := Roster{Version: binary.BigEndian.Uint64(f[0]), Hash: hash, Expires: record.ReadStamp(f[1])}
-	for i := 2; i < len(f); i += 3 {
-		if len(f[i+1]) != 32 || len(f[i+2]) != 32 {
-			return
-		}
-		r.Members = append(r.Members, Member{Role: wire.Role(f[i]), Identity: [32]byte(f[i+1]), Unwrap: [32]byte(f[i+2])})
-	}
-	v := roster.New(r)
-	v.Saved = true
-	m.rosters[hash] = v
 }
 
 func (m *Machine) restoreEpoch(records map[string][]byte, name string, value []byte) {
@@ -121,23 +111,23 @@ func (m *Machine) restoreAnnouncement(e *epoch, i int, raw []byte) {
 }
 
 func (m *Machine) restoreSession(records map[string][]byte, e *epoch) {
-	f := record.Unpack(records[record.Session(e.id)], 6+len(e.parts))
-	if f == nil || len(f[0]) != 32 || len(f[1]) != 32 || len(f[5]) != 3 { // defence: sessions-survive
+	c, ok := record.ReadCompleted(records[record.Session(e.id)], len(e.parts))
+	if !ok { // defence: sessions-survive
 		return
 	}
 	s := &session{
-		transcript: wire.Transcript(f[0]), confirm: share.SecretOf([32]byte(f[1])), completed: record.ReadStamp(f[2]), superseded: record.ReadStamp(f[3]),
-		confirmation: f[4], restored: true, noSend: f[5][0] == 1, erased: f[5][1] == 1, confirmed: map[wire.Role]bool{m.cfg.Self: true},
+		transcript: c.Transcript, confirm: c.Confirm, completed: c.At, superseded: c.Superseded, confirmation: c.Confirmation,
+		restored: true, noSend: c.NoSend, erased: c.Erased, confirmed: map[wire.Role]bool{m.cfg.Self: true},
 	}
 	for i := range e.parts {
-		m.restoreAnnouncement(e, i, f[6+i])
+		m.restoreAnnouncement(e, i, c.Announcements[i])
 	}
 	for _, x := range e.roster.Members {
 		if _, ok := records[record.Confirmed(e.id, x.Role)]; ok {
 			s.confirmed[x.Role] = true
 		}
 	}
-	e.session, e.early, e.split = s, nil, f[5][2] == 1
+	e.session, e.early, e.split = s, nil, c.Split
 }
 
 // restoreDeliveries offers the own share again, unchanged, to whom it has not been stored for.

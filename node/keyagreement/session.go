@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"conclave/node/keyagreement/clock"
+	"conclave/node/keyagreement/early"
 	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/limits"
 	"conclave/node/keyagreement/share"
@@ -124,11 +125,11 @@ func (m *sessions) completed(e *epoch) {
 	if e.roster != m.roster {
 		return
 	}
-	delete(m.failed, e.opening.Opener)
+	m.asked.Completed(e.opening.Opener)
 	for _, c := range e.opening.Contributors {
-		delete(m.strikes, c.Role)
-		if r, ok := m.newest[c.Role]; ok && r.instance == c.Instance {
-			delete(m.newest, c.Role)
+		m.asked.Forgive(c.Role)
+		if r, ok := m.asked.Newest[c.Role]; ok && r.Instance == c.Instance {
+			delete(m.asked.Newest, c.Role)
 		}
 	}
 	m.ask.Reset(m.answered.Add(limits.AnswerAgain))
@@ -150,7 +151,7 @@ func (m *sessions) confirm(e *epoch) {
 
 // stepConfirm repeats the own confirmation a few times while others have not shown theirs: they may lack this one.
 func (m *sessions) stepConfirm() {
-	for _, e := range m.sorted() {
+	for _, e := range m.order {
 		s := e.session
 		if s == nil || !m.connected() || s.repeat.At.IsZero() {
 			continue
@@ -190,13 +191,13 @@ func (m *sessions) heartbeat() time.Duration {
 }
 
 // onConfirmation takes another member's word that it holds a key.
-func (m *sessions) onConfirmation(s wire.Signed, p wire.Confirmation, w waiting) bool {
+func (m *sessions) onConfirmation(s wire.Signed, p wire.Confirmation, w early.Message) bool {
 	e := m.byID[p.Epoch]
 	if e == nil {
 		if _, gone := m.dropped[p.Epoch]; gone {
 			return true
 		}
-		w.epoch = p.Epoch
+		w.Epoch = p.Epoch
 		return !m.wait(w)
 	}
 	if !e.roster.Key(p.Role, s.Signer) || p.Role == m.cfg.Self || len(p.Announcements) != len(e.parts) { // defence: control-signed

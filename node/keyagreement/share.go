@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 
+	"conclave/node/keyagreement/early"
 	"conclave/node/keyagreement/event"
 	"conclave/node/keyagreement/share"
 	"conclave/overlay/wire"
@@ -25,16 +26,16 @@ type unwrap struct {
 }
 
 // onAnnouncement takes a contributor's commitment.
-func (m *shares) onAnnouncement(s wire.Signed, p wire.Announcement, w waiting) bool {
+func (m *shares) onAnnouncement(s wire.Signed, p wire.Announcement, w early.Message) bool {
 	e := m.byID[p.Epoch]
 	if e == nil {
-		if _, gone := m.dropped[p.Epoch]; gone || !m.signerKnown(s.Signer) && p.RosterVersion <= m.roster.Version {
+		if _, gone := m.dropped[p.Epoch]; gone || !m.knows(s.Signer) && p.RosterVersion <= m.roster.Version {
 			return true
 		}
 		if m.earlyPair(s, p) {
 			return true
 		}
-		w.epoch = p.Epoch
+		w.Epoch = p.Epoch
 		return !m.wait(w)
 	}
 	m.announce(e, s, p)
@@ -84,14 +85,14 @@ func (m *shares) onUnwrapped(in event.Unwrapped) {
 	c := share.Commitment(e.id, p.ann.Role, in.Plaintext)
 	if !in.OK || subtle.ConstantTimeCompare(c[:], p.ann.Commitment[:]) != 1 { // defence: commitment
 		u.bad = true
-		m.note("a share does not open or does not match its commitment", m.roleOf(e, u.from))
+		m.note("a share does not open or does not match its commitment", e.roster.RoleOf(u.from))
 		m.settle(refs...)
 		return
 	}
 	delete(m.unwraps, in.Token)
 	p.share, p.have = in.Plaintext, true
 	e.progress = m.Now
-	delete(m.strikes, p.ann.Role)
+	m.asked.Forgive(p.ann.Role)
 	m.saveEpoch(e)
 	m.savePart(e, u.of)
 	m.settle(refs...)

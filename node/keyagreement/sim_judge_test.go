@@ -45,7 +45,7 @@ func (o *oracle) firstKey(n *node) {
 			continue
 		}
 		by := e.opening.Opener
-		if !m.answeredBy[by].Add(n.w.limits.PerOpener).After(m.Now) && !m.strikes[by].until.After(m.Now) {
+		if !m.answeredBy[by].Add(n.w.limits.PerOpener).After(m.Now) && !until(m, by).After(m.Now) {
 			n.w.failf("%s has no key and lets an opening of %s wait", n.role, by)
 		}
 	}
@@ -181,4 +181,10 @@ func (m judgement) wants() bool {
 		}
 	}
 	return rekey || !m.Now.Before(newest.Add(m.cfg.Limits.MaxAge))
+}
+
+// until returns until when a role does not count because it was silent.
+func until(m *Machine, role wire.Role) time.Time {
+	at, _ := m.asked.Until(role)
+	return at
 }

@@ -77,8 +77,8 @@ func (o *oracle) before(n *node) view {
 	saved := n.m.Now
 	n.m.Now = n.clock()
 	v := view{}
-	for _, r := range n.m.newest {
-		v.want = v.want || r.want
+	for _, r := range n.m.asked.Newest {
+		v.want = v.want || r.Want
 	}
 	v.hadKey = judge(n.m).best(true) != nil
 	n.m.Now = saved

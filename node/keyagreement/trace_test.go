@@ -77,6 +77,6 @@ func (w *world) dump() {
 			}
 			fmt.Println()
 		}
-		fmt.Println("   wants", n.m.wants(), "requests", len(n.m.newest), "strikes", n.m.strikes, "evidence", len(n.m.evidence))
+		fmt.Println("   wants", n.m.wants(), "requests", len(n.m.asked.Newest), "strikes", n.m.asked, "evidence", len(n.m.evidence))
 	}
 }

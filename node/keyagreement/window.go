@@ -16,7 +16,7 @@ func (m *sessions) stepWindow() {
 	l := m.cfg.Limits
 	var sessions []*epoch
 	best := m.best(true)
-	for _, e := range m.sorted() {
+	for _, e := range m.order {
 		old := m.Reached(e.created.Add(l.Retention))
 		switch {
 		case e.session == nil:
@@ -85,12 +85,12 @@ func (m *sessions) drop(e *epoch) {
 // onStartBehind learns that the disk is an old one restored: start numbers in every session on it may have been used
 // before. The session told of is dropped for good, the others are kept for reading, and a new epoch is asked for.
 func (m *sessions) onStartBehind(t wire.Transcript) {
-	i := slices.IndexFunc(m.sorted(), func(e *epoch) bool { return e.session != nil && e.session.transcript == t })
+	i := slices.IndexFunc(m.order, func(e *epoch) bool { return e.session != nil && e.session.transcript == t })
 	if i < 0 { // defence: old-disk-not-sent-under
 		return
 	}
-	told := m.sorted()[i]
-	for _, e := range m.sorted() {
+	told := m.order[i]
+	for _, e := range m.order {
 		if e.session != nil && e.stale && e != told && !e.session.noSend {
 			e.session.noSend = true
 			m.saveSession(e)

@@ -17,9 +17,7 @@ const (
 )
 
 // large are the packages that are larger than a room still. The list only gets shorter.
-var large = map[string]string{
-	"node/keyagreement": "Machine is to be divided by what it decides",
-}
+var large = map[string]string{}
 
 // wide are the types that are wider than a room allows still. The list only gets shorter.
 var wide = map[string]string{}

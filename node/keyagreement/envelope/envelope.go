@@ -5,6 +5,7 @@
 package envelope
 
 import (
+	"crypto/ed25519"
 	"crypto/rsa"
 	"io"
 
@@ -44,4 +45,9 @@ func Sign(group wire.GroupID, signer [32]byte, sign func([]byte) []byte, typ wir
 	s := wire.Signed{Type: typ, Signer: signer, Payload: payload}
 	copy(s.Signature[:], sign(wire.SignedBytes(group, typ, payload)))
 	return s.Marshal()
+}
+
+// Verify tells whether signature is key's Ed25519 signature over message, 64 bytes.
+func Verify(key [32]byte, message, signature []byte) bool {
+	return len(signature) == ed25519.SignatureSize && ed25519.Verify(key[:], message, signature)
 }

@@ -61,7 +61,7 @@ type (
 		Ref uint64
 		Raw []byte
 	}
-	// Unwrapped answers an Unwrap: what OpenEnvelope returns.
+	// Unwrapped answers an Unwrap: what envelope.Open returns.
 	Unwrapped struct {
 		Token     uint64
 		Plaintext share.Share
@@ -114,7 +114,7 @@ type (
 		Raw    []byte
 		Absent bool
 	}
-	// Wrap asks for a share to be sealed (SealEnvelope) and brought to Parcel.To: by stream if that member answers, else
+	// Wrap asks for a share to be sealed (envelope.Seal) and brought to Parcel.To: by stream if that member answers, else
 	// by the mailbox. The driver answers with ShareDelivered, MailStored or ShareFailed.
 	Wrap struct {
 		Parcel       Parcel
@@ -125,7 +125,7 @@ type (
 
 		Group wire.GroupID // goes into the envelope
 	}
-	// Unwrap asks for an envelope to be opened (OpenEnvelope); the answer is an Unwrapped with the same token.
+	// Unwrap asks for an envelope to be opened (envelope.Open); the answer is an Unwrapped with the same token.
 	Unwrap struct {
 		Token      uint64
 		Ciphertext []byte

@@ -71,3 +71,28 @@ func (v *View) Removes(older *View) bool {
 	}
 	return slices.ContainsFunc(older.Members, func(m Member) bool { return !v.Holds(m) })
 }
+
+// RoleOf names the member that has a key; "" if none has.
+func (v *View) RoleOf(key [32]byte) wire.Role {
+	for i := range v.Members {
+		if v.Members[i].Identity == key {
+			return v.Members[i].Role
+		}
+	}
+	return ""
+}
+
+// Answers tells whether self answers for others when asker asks for something at an attempt, from 0: none at first, then one,
+// two, four and so on in role order and from the front again, so that everybody is reached soon and few answer twice.
+func (v *View) Answers(self, asker wire.Role, attempt uint32) bool {
+	if attempt == 0 {
+		return false
+	}
+	index := v.Index[self]
+	if v.Index[asker] < index {
+		index--
+	}
+	others := len(v.Members) - 1
+	size := 1 << min(attempt-1, 16)
+	return (index-(size-1)%others+others)%others < size
+}

@@ -29,3 +29,29 @@ func TestView(t *testing.T) {
 		t.Error("a roster removes its own members, or holds others")
 	}
 }
+
+// TestAnswers: nobody answers for others at once, and soon everybody had a turn; few answer at one time.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	var members []roster.Member
+	for role := wire.Role("A"); role <= "I"; role = wire.Role([]byte{role[0] + 1}) {
+		members = append(members, roster.Member{Role: role, Identity: [32]byte{role[0]}})
+	}
+	v := roster.New(roster.Roster{Members: members})
+	answered := map[wire.Role]bool{}
+	for attempt := range uint32(5) {
+		now := 0
+		for _, m := range members {
+			if m.Role != "D" && v.Answers(m.Role, "D", attempt) {
+				now++
+				answered[m.Role] = true
+			}
+		}
+		if want := []int{0, 1, 2, 4, 8}[attempt]; now != want {
+			t.Errorf("attempt %d: %d answer, want %d", attempt, now, want)
+		}
+	}
+	if len(answered) != 8 || v.RoleOf([32]byte{'C'}) != "C" || v.RoleOf([32]byte{}) != "" {
+		t.Errorf("%v answered", answered)
+	}
+}
