@@ -131,7 +131,6 @@ func (d *DB) run(oneThread bool, connect func() error, opened chan<- error) {
 
 // gather returns the write that was waited for and all that are queued behind it, without those that were withdrawn.
 func (d *DB) gather(group []*job, first *job) []*job {
-	runtime.Gosched() // whoever was just answered and writes again is in this group already
 	for j := first; ; {
 		if j.taken.CompareAndSwap(false, true) {
 			group = append(group, j)
