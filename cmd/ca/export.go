@@ -80,7 +80,7 @@ func finishExport(env *cli.Env, s *state, dir keystore.Dir, who, next string) er
 		return err
 	}
 	fmt.Fprintf(env.Out, "%s of group %s is in %s\n", who, s.group.Name, dir.Path())
-	fmt.Fprintf(env.Err, "Private keys are in it: carry it on a way that nobody else can read, use it there with\n%s --home DIR, "+
+	env.Advise("Private keys are in it: carry it on a way that nobody else can read, use it there with\n%s --home DIR, "+
 		"and delete what is left here and on the way.\n", next)
 	return nil
 }

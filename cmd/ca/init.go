@@ -60,9 +60,9 @@ func reportInit(env *cli.Env, dir keystore.Dir, roster *pki.Roster) error {
 	fmt.Fprintf(env.Out, "group %s is in %s\n", g.Name, dir.Path())
 	printGroup(env, g)
 	printRoster(env, roster)
-	fmt.Fprintf(env.Err, "All keys are on this machine: the CA key, the relay node's and those of every member.\n"+
+	env.Advise("All keys are on this machine: the CA key, the relay node's and those of every member.\n"+
 		"Whoever can read %s can read the group and add members to it.\n", dir.Path())
-	fmt.Fprintf(env.Err, "Next: go run ./cmd/relay, and go run ./cmd/node --role %s, each in a terminal of its own;\n"+
+	env.Advise("Next: go run ./cmd/relay, and go run ./cmd/node --role %s, each in a terminal of its own;\n"+
 		"or go run ./cmd/ca export --role %s --to DIR for another machine.\n", firstRole(roster), firstRole(roster))
 	return nil
 }
