@@ -95,7 +95,7 @@ func newSign() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 	}
 	replace := cmd.Flags().Bool("replace", false, "the new keys take the place of the role's present ones")
-	addrs := cmd.Flags().StringArray("relay-addr", nil, "for a relay node: multiaddr where it can be reached (repeatable)")
+	addrs := cmd.Flags().StringArray("relay-addr", nil, "for a relay node: HOST:PORT (TCP and QUIC) or multiaddr where it can be reached (repeatable)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		env := cli.From(cmd.Context())
 		parsed, err := parseAddrs(*addrs)

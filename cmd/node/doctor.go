@@ -36,7 +36,7 @@ func newDoctorCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&f.role, "role", "", "which member this is (default: the home's only one)")
-	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "multiaddr of a relay node, repeatable (default: the roster's)")
+	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "HOST:PORT or multiaddr of a relay node, repeatable (default: the roster's)")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object for each finding")
 	cmd.Flags().DurationVar(&f.wait, "wait", 5*time.Second, "how long one answer is waited for")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
