@@ -61,7 +61,9 @@ func reportInit(env *cli.Env, dir keystore.Dir, roster *pki.Roster) error {
 	printGroup(env, g)
 	printRoster(env, roster)
 	env.Advise("All keys are on this machine: the CA key, the relay node's and those of every member.\n"+
-		"Whoever can read %s can read the group and add members to it.\n", dir.Path())
+		"Whoever can read %s can read the group and add members to it.\n"+
+		"Keep a copy of authority/ca-key.pem, ca.pem and roster.bin in a place that is locked: without the CA key nobody can be\n"+
+		"added, removed or renewed.\n", dir.Path())
 	env.Advise("Next: go run ./cmd/relay, and go run ./cmd/node --role %s, each in a terminal of its own;\n"+
 		"or go run ./cmd/ca export --role %s --to DIR for another machine.\n", firstRole(roster), firstRole(roster))
 	return nil

@@ -22,16 +22,28 @@ func called(program, own, name string) string {
 	if fromSource(folder) {
 		return sourcePrefix + name
 	}
-	switch at := strings.LastIndex(file, own); {
-	case at >= 0:
-		file = file[:at] + name + file[at+len(own):]
-	case name != own: // somebody renamed this one, which says nothing about the others
-		folder, file = "", name
+	call := Beside(program, own, name)
+	if !strings.Contains(file, own) { // renamed
+		call = name
+		if name == own {
+			call = program
+		}
 	}
-	if call := folder + file; !strings.ContainsAny(call, " \t") {
-		return call
+	if strings.ContainsAny(call, " \t") {
+		return fmt.Sprintf("%q", call)
 	}
-	return fmt.Sprintf("%q", folder+file)
+	return call
+}
+
+// Beside returns the path of the command name beside the command own, which is program, and named as that is: beside
+// bin/conclave-demo it is bin/conclave-node. One that was renamed says nothing about the others.
+func Beside(program, own, name string) string {
+	folder, file := filepath.Split(program)
+	at := strings.LastIndex(file, own)
+	if at < 0 {
+		return folder + name
+	}
+	return folder + file[:at] + name + file[at+len(own):]
 }
 
 // fromSource reports whether a folder is one in which go run and go test leave what they build: a temporary one, or one of
