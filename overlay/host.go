@@ -122,6 +122,21 @@ func (n *node) Close() error {
 	return errors.Join(errs...)
 }
 
+// ListenError is returned by NewHost for an address on which it cannot listen.
+type ListenError struct {
+	Addr ma.Multiaddr
+	Err  error
+}
+
+// Error implements error.
+func (e *ListenError) Error() string { return fmt.Sprintf("listening on %s: %v", e.Addr, e.Err) }
+
+// Unwrap returns the cause.
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// ListenAddr returns the address.
+func (e *ListenError) ListenAddr() ma.Multiaddr { return e.Addr }
+
 // NewHost builds and starts a host: TCP, QUIC and WebSocket, Noise and TLS, yamux, circuits, limits sized by the roster.
 // It is put together by hand because the root package of libp2p links WebRTC and WebTransport whatever its options say.
 // Everything is closed by Host.Close.
@@ -170,7 +185,7 @@ func (n *node) build(cfg HostConfig) error {
 	}
 	for _, a := range cfg.Listen {
 		if err := sw.Listen(a); err != nil {
-			return fmt.Errorf("listening on %s: %w", a, err)
+			return &ListenError{Addr: a, Err: err}
 		}
 	}
 	n.BasicHost.Start()

@@ -95,7 +95,19 @@ func Warning(what string, expires, now time.Time) string {
 	case left <= 0:
 		return fmt.Sprintf("%s expired on %s", what, expires.UTC().Format(time.DateOnly))
 	case left <= WarnBefore:
-		return fmt.Sprintf("%s expires on %s, in %d days", what, expires.UTC().Format(time.DateOnly), int(left/(24*time.Hour)))
+		return fmt.Sprintf("%s expires on %s, %s", what, expires.UTC().Format(time.DateOnly), within(left))
 	}
 	return ""
+}
+
+// within says in how many whole days something is.
+func within(left time.Duration) string {
+	switch days := int(left / (24 * time.Hour)); days {
+	case 0:
+		return "within a day"
+	case 1:
+		return "in 1 day"
+	default:
+		return fmt.Sprintf("in %d days", days)
+	}
 }

@@ -105,7 +105,8 @@ func TestWarning(t *testing.T) {
 		{31 * 24 * time.Hour, ""},
 		{30*24*time.Hour + time.Second, ""},
 		{30 * 24 * time.Hour, "it expires on 2026-12-31, in 30 days"},
-		{time.Hour, "it expires on 2026-12-31, in 0 days"},
+		{time.Hour, "it expires on 2026-12-31, within a day"},
+		{36 * time.Hour, "it expires on 2026-12-31, in 1 day"},
 		{0, "it expired on 2026-12-31"},
 		{-time.Hour, "it expired on 2026-12-31"},
 	} {

@@ -177,6 +177,6 @@ func publish(s *state, a *authority.Authority, d *authority.Draft) (*pki.Roster,
 
 // adviseRoster says how a new roster gets to the others.
 func adviseRoster(env *cli.Env) {
-	fmt.Fprintln(env.Err, "Hand it to the running relay node: go run ./cmd/ca roster --out FILE here, and go run ./cmd/relay roster FILE there.\n"+
-		"Members get it from the relay node, and the relay node from any member that has it.")
+	env.Advise("Hand it to the running relay node: go run ./cmd/ca roster --out FILE here, and go run ./cmd/relay roster FILE there.\n" +
+		"Members get it from the relay node, and the relay node from any member that has it.\n")
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -33,54 +35,87 @@ func newExport() *cobra.Command {
 			return err
 		}
 		if *relay {
-			return exportRelay(env, s, *to)
+			return exportTo(env, s, *to, func(home string) error { return exportRelay(env, s, home, *to) })
 		}
 		name, err := parseRole("--role", *role)
 		if err != nil {
 			return cli.Usage(err)
 		}
-		return exportMember(env, s, name, *to)
+		return exportTo(env, s, *to, func(home string) error { return exportMember(env, s, name, home, *to) })
 	}
 	return cmd
 }
 
-func exportMember(env *cli.Env, s *state, role wire.Role, to string) error {
+// exportTo has a home written to a folder. On a file system without permissions, such as a stick's, it is put together on this
+// machine first, and copied with a warning: there is no other way to carry it, and who carries it has to know.
+func exportTo(env *cli.Env, s *state, to string, export func(home string) error) error {
+	if err := keystore.MakeDir(to); err != nil {
+		return err
+	}
+	holds, err := keystore.HoldsModes(to)
+	if err != nil {
+		return err
+	}
+	if holds {
+		return export(to)
+	}
+	home, err := os.MkdirTemp("", "conclave-export-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(home)
+	name := s.group.Name
+	if err := keystore.CopyFolder(filepath.Join(home, name), filepath.Join(to, name)); err != nil { // what is there stays
+		return err
+	}
+	if err := export(home); err != nil {
+		return err
+	}
+	if err := keystore.CopyFolder(to, home); err != nil {
+		return err
+	}
+	env.Advise("warning: the file system of %s has no permissions: whoever holds it can read the private keys.\n"+
+		"On the other machine, copy the group's folder onto its own disk and close it to others (chmod -R go= FOLDER) before you use it.\n", to)
+	return nil
+}
+
+func exportMember(env *cli.Env, s *state, role wire.Role, home, to string) error {
 	m, err := s.dir.OpenMember(role)
 	if err != nil {
 		return err
 	}
-	dir, err := joinGroup(to, s.group)
+	dir, err := joinGroup(home, s.group)
 	if err != nil {
 		return err
 	}
 	if err := dir.WriteMember(role, m.Cert.DER, m.Identity, m.RSA); err != nil {
 		return err
 	}
-	return finishExport(env, s, dir, "member "+string(role), "go run ./cmd/node --role "+string(role))
+	return finishExport(env, s, dir, to, "member "+string(role), "go run ./cmd/node --role "+string(role))
 }
 
-func exportRelay(env *cli.Env, s *state, to string) error {
+func exportRelay(env *cli.Env, s *state, home, to string) error {
 	r, err := s.dir.OpenRelay()
 	if err != nil {
 		return err
 	}
-	dir, err := joinGroup(to, s.group)
+	dir, err := joinGroup(home, s.group)
 	if err != nil {
 		return err
 	}
 	if err := dir.WriteRelay(r.Cert.DER, r.Identity); err != nil {
 		return err
 	}
-	return finishExport(env, s, dir, "the relay node", "go run ./cmd/relay")
+	return finishExport(env, s, dir, to, "the relay node", "go run ./cmd/relay")
 }
 
 // finishExport adds the roster and says what to do with the new home.
-func finishExport(env *cli.Env, s *state, dir keystore.Dir, who, next string) error {
+func finishExport(env *cli.Env, s *state, dir keystore.Dir, to, who, next string) error {
 	if err := dir.RosterFile(s.group, nil).Save(s.roster); err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Out, "%s of group %s is in %s\n", who, s.group.Name, dir.Path())
-	fmt.Fprintf(env.Err, "Private keys are in it: carry it on a way that nobody else can read, use it there with\n%s --home DIR, "+
+	fmt.Fprintf(env.Out, "%s of group %s is in %s\n", who, s.group.Name, filepath.Join(to, s.group.Name))
+	env.Advise("Private keys are in it: carry it on a way that nobody else can read, use it there with\n%s --home DIR, "+
 		"and delete what is left here and on the way.\n", next)
 	return nil
 }

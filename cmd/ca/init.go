@@ -25,7 +25,7 @@ func newInit() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	members := cmd.Flags().StringSlice("members", []string{"A", "B", "C"}, "roles of the members")
-	addrs := cmd.Flags().StringArray("relay-addr", nil, "multiaddr where the relay node can be reached (repeatable; default TCP and QUIC on loopback, port 4001)")
+	addrs := cmd.Flags().StringArray("relay-addr", nil, "HOST:PORT (TCP and QUIC) or multiaddr where the relay node can be reached (repeatable; default TCP and QUIC on loopback, port 4001)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		env := cli.From(cmd.Context())
 		plan := authority.Plan{Name: env.Group}
@@ -60,9 +60,11 @@ func reportInit(env *cli.Env, dir keystore.Dir, roster *pki.Roster) error {
 	fmt.Fprintf(env.Out, "group %s is in %s\n", g.Name, dir.Path())
 	printGroup(env, g)
 	printRoster(env, roster)
-	fmt.Fprintf(env.Err, "All keys are on this machine: the CA key, the relay node's and those of every member.\n"+
-		"Whoever can read %s can read the group and add members to it.\n", dir.Path())
-	fmt.Fprintf(env.Err, "Next: go run ./cmd/relay, and go run ./cmd/node --role %s, each in a terminal of its own;\n"+
+	env.Advise("All keys are on this machine: the CA key, the relay node's and those of every member.\n"+
+		"Whoever can read %s can read the group and add members to it.\n"+
+		"Keep a copy of authority/ca-key.pem, ca.pem and roster.bin in a place that is locked: without the CA key nobody can be\n"+
+		"added, removed or renewed.\n", dir.Path())
+	env.Advise("Next: go run ./cmd/relay, and go run ./cmd/node --role %s, each in a terminal of its own;\n"+
 		"or go run ./cmd/ca export --role %s --to DIR for another machine.\n", firstRole(roster), firstRole(roster))
 	return nil
 }
@@ -108,16 +110,15 @@ func parseRole(what, name string) (wire.Role, error) {
 }
 
 func parseAddrs(texts []string) ([]ma.Multiaddr, error) {
-	var addrs []ma.Multiaddr
-	for _, text := range texts {
-		addr, err := ma.NewMultiaddr(text)
-		if err != nil {
-			return nil, fmt.Errorf("address %q: %w", text, err)
+	addrs, err := cli.Multiaddrs("--relay-addr", texts, "it looks like 203.0.113.5:4001, which is TCP and QUIC, relay.example:4001 or /ip4/203.0.113.5/tcp/4001/ws")
+	if err != nil {
+		return nil, err
+	}
+	for _, addr := range addrs {
+		_, circuit := addr.ValueForProtocol(ma.P_CIRCUIT)
+		if _, named := addr.ValueForProtocol(ma.P_P2P); named == nil && circuit != nil {
+			return nil, fmt.Errorf("--relay-addr %s: %w", addr, authority.ErrAddr)
 		}
-		if _, err := addr.ValueForProtocol(ma.P_P2P); err == nil && !strings.Contains(text, "/p2p-circuit") {
-			return nil, fmt.Errorf("address %q: %w", text, authority.ErrAddr)
-		}
-		addrs = append(addrs, addr)
 	}
 	if len(addrs) > wire.MaxRelayAddrs {
 		return nil, errors.New("too many addresses for one relay node")

@@ -68,7 +68,7 @@ func request(env *cli.Env, kind pki.Kind, role wire.Role) error {
 	if _, err := env.Out.Write(keystore.EncodeRequest(der)); err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Err, "The keys of %s %s stay in %s. Send the request to the group's keeper, who runs\n"+
+	env.Advise("The keys of %s %s stay in %s. Send the request to the group's keeper, who runs\n"+
 		"go run ./cmd/ca sign FILE, and read the answer here with go run ./cmd/ca import FILE.\n", kind, role, env.Home)
 	return nil
 }
@@ -95,7 +95,7 @@ func newSign() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 	}
 	replace := cmd.Flags().Bool("replace", false, "the new keys take the place of the role's present ones")
-	addrs := cmd.Flags().StringArray("relay-addr", nil, "for a relay node: multiaddr where it can be reached (repeatable)")
+	addrs := cmd.Flags().StringArray("relay-addr", nil, "for a relay node: HOST:PORT (TCP and QUIC) or multiaddr where it can be reached (repeatable)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		env := cli.From(cmd.Context())
 		parsed, err := parseAddrs(*addrs)
@@ -146,7 +146,7 @@ func sign(ctx context.Context, env *cli.Env, req *pki.Request, addrs []ma.Multia
 	if _, err := env.Out.Write(bundle.Encode()); err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Err, "%s %s is in roster version %d. Its peer ID is %s: make sure that the request came from the right person.\n"+
+	env.Advise("%s %s is in roster version %d. Its peer ID is %s: make sure that the request came from the right person.\n"+
 		"Give him the group code to compare: %s\n", cert.Kind, cert.Role, roster.Version, cert.Peer, pki.GroupCode(s.group))
 	return nil
 }
@@ -228,7 +228,7 @@ func importBundle(env *cli.Env, b *keystore.Bundle) error {
 	}
 	fmt.Fprintf(env.Out, "roster version %d of group %s is in %s\n", roster.Version, g.Name, dir.Path())
 	if cert != nil {
-		fmt.Fprintf(env.Err, "Compare the group code with the group's keeper, by voice or in person: %s\n", pki.GroupCode(g))
+		env.Advise("Compare the group code with the group's keeper, by voice or in person: %s\n", pki.GroupCode(g))
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func warn(env *cli.Env, s *state) {
 		}
 	}
 	for _, w := range warnings {
-		fmt.Fprintf(env.Err, "warning: %s; go run ./cmd/ca renew\n", w)
+		env.Advise("warning: %s; go run ./cmd/ca renew\n", w)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"conclave/cmd/internal/cli"
 )
 
 // commands are the binaries that the demo starts.
@@ -18,27 +20,28 @@ var commands = []string{"ca", "relay", "node"}
 // errNoBinaries is returned when there are neither binaries nor a source to build them from.
 var errNoBinaries = errors.New("the binaries ca, relay and node are not beside this one, and this folder is not Conclave's source")
 
-// binaries returns the folder that holds the commands: the demo's own if they are all there, else dir after building
-// them into it from the module that the working directory is in.
-func binaries(ctx context.Context, s *spawner, dir string, say func(string)) (string, error) {
-	if own, err := os.Executable(); err == nil && allIn(filepath.Dir(own)) {
-		return filepath.Dir(own), nil
+// binaries returns where the commands are: beside the demo, and named as it is, if they are all there, else in dir after
+// building them into it from the module that the working directory is in. say is told before that begins.
+func binaries(ctx context.Context, s *spawner, dir string, say func(string)) (path func(name string) string, err error) {
+	if own, err := os.Executable(); err == nil && allBeside(own) {
+		return func(name string) string { return cli.Beside(own, "demo", name) }, nil
 	}
 	list := exec.CommandContext(ctx, "go", "list", "-m")
 	if out, err := list.Output(); err != nil || strings.TrimSpace(string(out)) != "conclave" {
-		return "", errNoBinaries
+		return nil, errNoBinaries
 	}
-	say("building relay, node and ca (the first time takes a minute or two)")
+	say("building relay, node and ca, without a word until that is done; the first time it takes a minute or two")
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
 	for _, name := range commands {
 		args = append(args, "conclave/cmd/"+name)
 	}
-	return dir, runProgram(ctx, s, "building the binaries", "go", args...)
+	return func(name string) string { return binary(dir, name) }, runProgram(ctx, s, "building the binaries", "go", args...)
 }
 
-func allIn(dir string) bool {
+// allBeside reports whether all commands are beside the demo that runs.
+func allBeside(own string) bool {
 	for _, name := range commands {
-		if info, err := os.Stat(binary(dir, name)); err != nil || !info.Mode().IsRegular() {
+		if info, err := os.Stat(cli.Beside(own, "demo", name)); err != nil || !info.Mode().IsRegular() {
 			return false
 		}
 	}

@@ -39,8 +39,8 @@ type demo struct {
 	out     io.Writer
 	log     *slog.Logger
 	spawner *spawner
-	dir     string // temporary: binaries, logs, the browser's profile and, without --home, the home
-	bin     string // where the binaries are
+	dir     string                   // temporary: binaries, logs, the browser's profile and, without --home, the home
+	bin     func(name string) string // where a command is
 
 	parts   []*part // the relay node first, if there is one
 	address string  // the relay node's, once known
@@ -99,7 +99,7 @@ func (d *demo) prepare(ctx context.Context) (err error) {
 }
 
 // ensureGroup makes a group with A, B and C where the home has none.
-func (d *demo) ensureGroup(ctx context.Context, bin string) error {
+func (d *demo) ensureGroup(ctx context.Context, bin func(string) string) error {
 	_, err := keystore.FindGroup(d.home, d.group)
 	if !errors.Is(err, keystore.ErrNoGroup) {
 		return err
@@ -108,7 +108,7 @@ func (d *demo) ensureGroup(ctx context.Context, bin string) error {
 	if d.group != "" {
 		args = append(args, "--group", d.group)
 	}
-	return runProgram(ctx, d.spawner, "making the group", binary(bin, "ca"), args...)
+	return runProgram(ctx, d.spawner, "making the group", bin("ca"), args...)
 }
 
 // loop starts the relay node, or the members where there is none, and does what each event asks for, until ctx ends, the windows are closed, or something fails.

@@ -39,7 +39,7 @@ func newCommand() *cobra.Command {
 		defer stop()
 		err := run(ctx, opts, env.In, env.Out, env.Log)
 		if errors.Is(err, errNoBinaries) {
-			return cli.WithHint(err, "run it in Conclave's source folder: go run ./cmd/demo")
+			return cli.WithHint(err, "put the binaries ca, relay and node beside this one, or run it in Conclave's source folder")
 		}
 		return err
 	}

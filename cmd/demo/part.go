@@ -57,7 +57,7 @@ func (d *demo) start(p *part) error {
 		args = append(args, "--group", d.group)
 	}
 	hand := func(text string) { d.lines <- line{p.name, text} }
-	proc, err := launch(d.spawner, p.name, filepath.Join(d.dir, p.name+".log"), hand, binary(d.bin, program), args...)
+	proc, err := launch(d.spawner, p.name, filepath.Join(d.dir, p.name+".log"), hand, d.bin(program), args...)
 	if err != nil {
 		return err
 	}

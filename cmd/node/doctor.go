@@ -36,7 +36,7 @@ func newDoctorCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&f.role, "role", "", "which member this is (default: the home's only one)")
-	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "multiaddr of a relay node, repeatable (default: the roster's)")
+	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "HOST:PORT or multiaddr of a relay node, repeatable (default: the roster's)")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object for each finding")
 	cmd.Flags().DurationVar(&f.wait, "wait", 5*time.Second, "how long one answer is waited for")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -57,7 +57,7 @@ func examine(ctx context.Context, env *cli.Env, f doctorFlags) error {
 		return nil // interrupted: what is missing was not looked at
 	}
 	for _, one := range found {
-		if err := printFinding(env.Out, one, f.json); err != nil {
+		if err := printFinding(env, one, f.json); err != nil {
 			return fmt.Errorf("writing the output: %w", err)
 		}
 	}
@@ -72,9 +72,10 @@ func examine(ctx context.Context, env *cli.Env, f doctorFlags) error {
 	return cli.WithHint(fmt.Errorf("broken: %s", strings.Join(names, ", ")), "what to do stands below each; begin with the first")
 }
 
-func printFinding(w io.Writer, f doctor.Finding, asJSON bool) error {
+func printFinding(env *cli.Env, f doctor.Finding, asJSON bool) error {
+	f.Hint = env.Called(f.Hint)
 	if asJSON {
-		return json.NewEncoder(w).Encode(struct {
+		return json.NewEncoder(env.Out).Encode(struct {
 			Event string    `json:"event"`
 			Time  time.Time `json:"time"`
 			doctor.Finding
@@ -84,7 +85,7 @@ func printFinding(w io.Writer, f doctor.Finding, asJSON bool) error {
 	if f.Hint != "" {
 		line += fmt.Sprintf("%-4s  %-11s  hint: %s\n", "", "", inert.Line(f.Hint))
 	}
-	_, err := io.WriteString(w, line)
+	_, err := io.WriteString(env.Out, line)
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"conclave/cmd/internal/cli"
 	"conclave/cmd/internal/inert"
+	"conclave/cmd/internal/words"
 	"conclave/node"
 	"conclave/pki"
 )
@@ -276,7 +277,7 @@ func describe(w node.Who) string {
 		b.WriteString(", no key yet")
 	}
 	if w.Waiting > 0 {
-		fmt.Fprintf(&b, ", %d messages not sent yet", w.Waiting)
+		fmt.Fprintf(&b, ", %s not sent yet", words.Count(w.Waiting, "message", "messages"))
 	}
 	b.WriteString("\n")
 	for _, m := range w.Members {

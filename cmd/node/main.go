@@ -31,8 +31,8 @@ func newCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&f.role, "role", "", "which member this is (default: the home's only one)")
-	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "multiaddr of a relay node, repeatable (default: the roster's, and what is found on the local network)")
-	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "multiaddr to accept connections on, repeatable, or none (default: free TCP and QUIC ports)")
+	cmd.Flags().StringArrayVar(&f.relay, "relay", nil, "HOST:PORT or multiaddr of a relay node, repeatable (default: the roster's, and what is found on the local network)")
+	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "IP:PORT or multiaddr to accept connections on, repeatable, or none (default: free TCP and QUIC ports)")
 	cmd.Flags().StringVar(&f.lan, "lan", "auto", "look for the others on the local network: "+cli.LANHelp+" (auto: on without --relay)")
 	cmd.Flags().StringVar(&f.ui, "ui", "auto", "auto, tui, plain, json or web; json,web and plain,web show a window beside the lines")
 	cli.EnvMeans(cmd.Flags(), "ui", func(value string) bool { return value != "off" && !strings.Contains(value, ":") }) // a relay node's is an address

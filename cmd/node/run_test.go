@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"conclave/node"
+
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 var keyLine = regexp.MustCompile(`^Final session key Kabc = [0-9a-f]{16}$`)
@@ -47,6 +50,41 @@ func TestPlain(t *testing.T) {
 	b.types("/quit")
 	if code := b.wait(); code != 0 {
 		t.Errorf("exit code %d after /quit: %s", code, b.err.String())
+	}
+}
+
+// TestHostAndPort: a relay node is reached at an address as people write it, here with its only peer ID left out.
+func TestHostAndPort(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	port, err := ma.StringCast(p.relay).ValueForProtocol(ma.P_TCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for role, host := range map[string]string{"A": "127.0.0.1", "B": "localhost"} {
+		p.start(role, "--ui", "json", "--relay", host+":"+port, "--stay").until("the link to "+host, func(lines []string) bool {
+			return slices.ContainsFunc(events(lines, "link"), func(e jsonEvent) bool { return e["state"] == "ready" })
+		})
+	}
+}
+
+// TestPortTaken: a member whose port another program has says which, and what to do, and nothing of itself being closed.
+func TestPortTaken(t *testing.T) {
+	t.Parallel()
+	other, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_, port, _ := net.SplitHostPort(other.Addr().String())
+	a := newPlace(t).start("A", "--ui", "plain", "--listen", other.Addr().String())
+	_ = a.stdin.Close()
+	if code := a.wait(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	want := "node: error: TCP port " + port + " of 127.0.0.1 is taken by another program\nhint: stop that program, or choose another port with --listen 127.0.0.1:PORT\n"
+	if said := a.err.String(); !strings.HasSuffix(said, want) {
+		t.Errorf("it said %s", said)
 	}
 }
 

@@ -67,7 +67,7 @@ func (s *session) runScreen(ctx context.Context, events *node.Subscription, scre
 	}()
 	err := tui.Run(ctx, screen)
 	cancel()
-	return errors.Join(err, <-ran)
+	return errors.Join(err, cli.ExplainListen(<-ran, ""))
 }
 
 // selfIn returns the role of the member whose configuration this is.

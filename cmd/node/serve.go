@@ -86,6 +86,7 @@ func (s *session) run(ctx context.Context, stay bool) error {
 	select {
 	case <-ctx.Done():
 	case err = <-ran:
+		err = cli.ExplainListen(err, "")
 		ran <- nil
 	case err = <-shown:
 		shown <- nil
@@ -99,7 +100,7 @@ func (s *session) run(ctx context.Context, stay bool) error {
 	}
 	cancel()
 	err = errors.Join(err, s.node.Close())
-	return errors.Join(err, <-ran, <-shown)
+	return errors.Join(err, cli.ExplainListen(<-ran, ""), <-shown)
 }
 
 // wait is --stay: the input has ended and the rest goes on.
@@ -107,6 +108,7 @@ func (s *session) wait(ctx context.Context, ran, shown chan error) (err error) {
 	select {
 	case <-ctx.Done():
 	case err = <-ran:
+		err = cli.ExplainListen(err, "")
 		ran <- nil
 	case err = <-shown:
 		shown <- nil
@@ -120,7 +122,7 @@ func (s *session) flush(ctx context.Context) error {
 	defer cancel()
 	err := s.node.Flush(limited)
 	switch {
-	case err == nil || ctx.Err() != nil:
+	case err == nil || ctx.Err() != nil || errors.Is(err, node.ErrClosed): // closed: why is what Run returns
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
 		return cli.WithHint(fmt.Errorf("some messages were not sent within %s", flushWait),
@@ -144,7 +146,7 @@ func (s *session) show(events *node.Subscription) error {
 }
 
 // addressHint says what an address looks like.
-const addressHint = "it looks like /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo…; the relay node prints its addresses"
+const addressHint = "it looks like 203.0.113.5:4001, relay.example:4001, [2001:db8::1]:4001 or /ip4/203.0.113.5/tcp/4001/p2p/12D3Koo…; the relay node prints its addresses"
 
 // configure reads identity and roster of the chosen member.
 func configure(env *cli.Env, f flags) (node.Config, error) {
@@ -174,7 +176,7 @@ func configure(env *cli.Env, f flags) (node.Config, error) {
 		return cfg, err
 	}
 	if !on && len(relays) == 0 && len(roster.Relays) == 0 {
-		return cfg, cli.WithHint(errors.New("the roster names no relay node"), "give one with --relay MULTIADDR, or leave --lan off out")
+		return cfg, cli.WithHint(errors.New("the roster names no relay node"), "give one with --relay ADDRESS, or leave --lan off out")
 	}
 	if on {
 		cfg.LAN = &node.LAN{Interfaces: interfaces}

@@ -14,6 +14,7 @@ import (
 	"conclave/pki/pkitest"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -227,10 +228,17 @@ func TestTwoRelaysDoNotUseOneHome(t *testing.T) {
 }
 
 func TestPortInUse(t *testing.T) {
-	p := start(t, pkitest.NewGroup(t, "A").Home(), "--listen", onLoopback, "--listen", "/ip4/127.0.0.1/udp/0/quic-v1")
-	said, code := fails(t, pkitest.NewGroup(t, "A").Home(), "--listen", p.info().Addrs[0].String())
-	if code != 1 || !strings.Contains(said, "address already in use") || !strings.Contains(said, "hint: another program uses that port") {
-		t.Errorf("exit code %d: %s", code, said)
+	for what, listen := range map[string]string{"TCP": onLoopback, "UDP": "/ip4/127.0.0.1/udp/0/quic-v1"} {
+		at := start(t, pkitest.NewGroup(t, "A").Home(), "--listen", listen).info().Addrs[0]
+		port, err := at.ValueForProtocol(map[string]int{"TCP": ma.P_TCP, "UDP": ma.P_UDP}[what])
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, code := fails(t, pkitest.NewGroup(t, "A").Home(), "--listen", at.String())
+		if code != 1 || !strings.Contains(said, "relay: error: "+what+" port "+port+" of 127.0.0.1 is taken by another program\n") ||
+			!strings.Contains(said, "hint: stop that program, or choose another port with --listen 127.0.0.1:PORT; members") {
+			t.Errorf("exit code %d: %s", code, said)
+		}
 	}
 }
 

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"conclave/cmd/internal/cli"
@@ -148,7 +146,7 @@ func logHangups(ctx context.Context, env *cli.Env, hangups <-chan struct{}) {
 }
 
 // addressHint says what an address to listen on looks like.
-const addressHint = "it looks like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/udp/4001/quic-v1 or /ip4/0.0.0.0/tcp/4001/ws"
+const addressHint = "it looks like 0.0.0.0:4001, which is TCP and QUIC, [::]:4001, /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/tcp/4001/ws"
 
 // configure reads identity and roster of the chosen group.
 func configure(env *cli.Env, f flags, limits fileLimits) (relaynode.Config, *keystore.RosterFile, error) {
@@ -213,20 +211,10 @@ func relayAddrs(flag string, list []string) ([]ma.Multiaddr, error) {
 	return all, nil
 }
 
-// explainStart adds what to do about the two things that most often keep a relay node from starting.
+// explainStart adds what to do about the things that most often keep a relay node from starting.
 func explainStart(err error) error {
-	switch {
-	case errors.Is(err, durable.ErrLocked):
+	if errors.Is(err, durable.ErrLocked) {
 		return cli.WithHint(err, "another relay node runs on this home; stop it first, or use another --home")
-	case is(err, syscall.EADDRINUSE):
-		return cli.WithHint(err, "another program uses that port; stop it, or choose another with --listen /ip4/0.0.0.0/tcp/PORT")
-	case is(err, syscall.EADDRNOTAVAIL):
-		return cli.WithHint(err, "this machine does not have that address; --listen /ip4/0.0.0.0/tcp/PORT takes all it has")
 	}
-	return err
-}
-
-// is reports whether an error of listening has that cause. Libp2p flattens such errors to text.
-func is(err error, cause syscall.Errno) bool {
-	return errors.Is(err, cause) || strings.Contains(err.Error(), cause.Error())
+	return cli.ExplainListen(err, "; members look for it at the port that the roster names")
 }

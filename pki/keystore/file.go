@@ -20,6 +20,8 @@ type OpenModeError struct {
 	Path string
 	Mode fs.FileMode // as found
 	Want fs.FileMode // 0600 or 0700
+
+	bare bool // the file system holds no permissions
 }
 
 // Error names the file and its mode.
@@ -28,7 +30,12 @@ func (e *OpenModeError) Error() string {
 }
 
 // Hint says what to do about it.
-func (e *OpenModeError) Hint() string { return fmt.Sprintf("chmod %04o %s", e.Want, e.Path) }
+func (e *OpenModeError) Hint() string {
+	if e.bare {
+		return "the file system there has no permissions: copy the group's folder onto this machine's own disk, and name that with --home"
+	}
+	return fmt.Sprintf("chmod %04o %s", e.Want, e.Path)
+}
 
 // WriteFile replaces a file whole or not at all, with mode 0600, making its folder (0700) if need be. When it returns
 // nil, the file survives a power cut. What is written beside the file until then has one name: if the process is killed
@@ -86,7 +93,8 @@ func WriteShared(path string, data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(sharedMode), f.Sync(), f.Close())
+	_ = f.Chmod(sharedMode) // where that is impossible, as on a stick, files are open to others anyway
+	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
@@ -110,7 +118,7 @@ func openTemp(name string) (*os.File, error) {
 			continue
 		}
 		if err == nil {
-			err = errors.Join(f.Truncate(0), f.Chmod(fileMode))
+			err = errors.Join(f.Truncate(0), closeToOthers(f))
 		}
 		if err != nil {
 			f.Close()
@@ -118,6 +126,16 @@ func openTemp(name string) (*os.File, error) {
 		}
 		return f, nil
 	}
+}
+
+// closeToOthers gives a file its mode. A file system that holds no permissions may refuse that, which matters where it lets
+// others read.
+func closeToOthers(f *os.File) error {
+	err := f.Chmod(fileMode)
+	if err != nil && CheckMode(f.Name()) == nil {
+		return nil
+	}
+	return err
 }
 
 // isStill reports whether an open file has that name.
@@ -164,5 +182,59 @@ func CheckMode(path string) error {
 	if info.IsDir() {
 		want = dirMode
 	}
-	return &OpenModeError{Path: path, Mode: info.Mode().Perm(), Want: want}
+	folder := path
+	if !info.IsDir() {
+		folder = filepath.Dir(path)
+	}
+	holds, err := HoldsModes(folder)
+	return &OpenModeError{Path: path, Mode: info.Mode().Perm(), Want: want, bare: err == nil && !holds}
+}
+
+// HoldsModes reports whether a file in that folder can be closed to others. On FAT, as sticks have it, it cannot.
+func HoldsModes(dir string) (bool, error) {
+	if runtime.GOOS == "windows" {
+		return true, nil
+	}
+	f, err := os.CreateTemp(dir, ".mode.*.tmp")
+	if err != nil {
+		return false, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	_ = f.Chmod(fileMode) // what came of it is looked at
+	info, err := f.Stat()
+	return err == nil && info.Mode().Perm()&0o077 == 0, err
+}
+
+// CopyFolder copies the papers and keys of a folder, and of those in it, also onto a file system that holds no permissions; on
+// any other they are closed to others. Files of the same names are replaced. A folder that is not there has no files.
+func CopyFolder(to, from string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path == from {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if filepath.Ext(path) == ".lock" {
+			return nil
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return MakeDir(filepath.Join(to, name))
+		}
+		data, err := readFile(path)
+		if err != nil {
+			return err
+		}
+		f, err := os.OpenFile(filepath.Join(to, name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, fileMode)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(data)
+		return errors.Join(err, f.Sync(), f.Close())
+	})
 }

@@ -204,7 +204,7 @@ func minimalStart(ctx context.Context, bin, what, dir string) (time.Duration, er
 // cost nothing.
 func BenchmarkColdStart(b *testing.B) {
 	bin := b.TempDir()
-	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "conclave/cmd/relay", "conclave/cmd/node", "conclave/cmd/internal/bench/minimal")
+	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "conclave/cmd/relay", "conclave/cmd/node", "conclave/internal/minimal")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("building: %v: %s", err, out)
 	}

@@ -20,10 +20,11 @@
 //
 // # The contract
 //
-// Every command takes --home, --group and --log-level; every flag also reads CONCLAVE_<FLAG> (in capitals, '-' as '_'; a
+// Every command takes --home, --group, --log-level and --version; every flag also reads CONCLAVE_<FLAG> (in capitals, '-' as '_'; a
 // repeatable flag takes a list separated by commas or spaces); a flag wins over the environment, and a value that the flag
 // cannot mean, because it is meant for another command's flag of that name, is passed over. An error is one line
-// "<command>: error: <what>" on stderr, then "hint: <what to do>" where there is one; exit code 2 for wrong usage, 1 for
+// "<command>: error: <what>" on stderr, then "hint: <what to do>" where there is one, which names other commands as this one
+// was called (write `go run ./cmd/NAME` in it; Env.Advise and Env.Called do the same for other texts); exit code 2 for wrong usage, 1 for
 // failure, 0 else. Logs go to stderr. The first SIGINT, SIGTERM or SIGHUP cancels the command's context, a second one kills; a
 // command that then returns context.Canceled ended cleanly. A command that calls Env.Hangups is told of SIGHUP instead. A
 // write to a pipe that nobody reads any more fails and does not kill.

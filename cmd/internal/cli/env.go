@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"conclave/pki/keystore"
 )
@@ -27,6 +29,7 @@ type Env struct {
 	Group string       // --group; empty: the home's only group
 	Log   *slog.Logger // to Err, at --log-level
 
+	program  string // how the process was called
 	diverted *diversion
 	hangup   *hangup
 }
@@ -39,4 +42,17 @@ func From(ctx context.Context) *Env { return ctx.Value(envKey{}).(*Env) }
 // Dir returns the folder of the chosen group. Its errors carry hints.
 func (e *Env) Dir() (keystore.Dir, error) {
 	return keystore.FindGroup(e.Home, e.Group)
+}
+
+// Called returns a text in which each `go run ./cmd/NAME` is what the person has to type for it: the same, where this
+// process was started so, else the binary NAME beside the one that was started, and in the way in which that was named.
+func (e *Env) Called(text string) string {
+	return inSource.ReplaceAllStringFunc(text, func(call string) string {
+		return called(e.program, e.Name, strings.TrimPrefix(call, sourcePrefix))
+	})
+}
+
+// Advise tells the person on stderr what to do next. Commands in the text are named as Called does it.
+func (e *Env) Advise(format string, args ...any) {
+	fmt.Fprint(e.Err, e.Called(fmt.Sprintf(format, args...)))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"conclave/pki"
@@ -54,13 +53,13 @@ func Usage(err error) error {
 func Usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, args...)) }
 
 // report writes an error as the contract says and returns the exit code.
-func report(ctx context.Context, w io.Writer, name string, err error) int {
+func report(ctx context.Context, env *Env, err error) int {
 	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return exitOK
 	}
-	fmt.Fprintf(w, "%s: error: %s\n", name, oneLine(err.Error()))
-	if hint := hintFor(name, err); hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", oneLine(hint))
+	fmt.Fprintf(env.Err, "%s: error: %s\n", env.Name, oneLine(err.Error()))
+	if hint := hintFor(env.Name, err); hint != "" {
+		fmt.Fprintf(env.Err, "hint: %s\n", oneLine(env.Called(hint)))
 	}
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		return exitUsage

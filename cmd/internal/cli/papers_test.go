@@ -41,15 +41,3 @@ func TestPapersAreChecked(t *testing.T) {
 		}
 	}
 }
-
-func TestMultiaddrs(t *testing.T) {
-	got, err := cli.Multiaddrs("--at", []string{"/ip4/192.0.2.1/tcp/1", "/dns4/example.org/udp/2/quic-v1"}, "advice")
-	if err != nil || len(got) != 2 || got[0].String() != "/ip4/192.0.2.1/tcp/1" {
-		t.Errorf("got %v, %v", got, err)
-	}
-	var hint interface{ Hint() string }
-	_, err = cli.Multiaddrs("--at", []string{"/ip4/192.0.2.1/tcp/1", "nowhere"}, "advice")
-	if err == nil || !strings.HasPrefix(err.Error(), `--at "nowhere" is not a multiaddr: `) || !errors.As(err, &hint) || hint.Hint() != "advice" {
-		t.Errorf("the error is %v", err)
-	}
-}

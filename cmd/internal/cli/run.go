@@ -35,12 +35,12 @@ func Main(name string, cmd *cobra.Command) {
 	library.Set(slog.LevelError)
 	diverted := new(diversion)
 	gologshim.SetDefaultHandler(diverted.divertible(console(os.Stderr, library), os.Stderr))
-	os.Exit(run(ctx, &Env{Stdio: OS(), Name: name, diverted: diverted, hangup: hangup}, cmd, os.Args[1:], library))
+	os.Exit(run(ctx, &Env{Stdio: OS(), Name: name, program: asStarted(), diverted: diverted, hangup: hangup}, cmd, os.Args[1:], library))
 }
 
 // Run runs a command with the given arguments and streams and returns its exit code.
 func Run(ctx context.Context, name string, cmd *cobra.Command, args []string, stdio Stdio) int {
-	return run(ctx, &Env{Stdio: stdio, Name: name, diverted: new(diversion), hangup: new(hangup)}, cmd, args, new(slog.LevelVar))
+	return run(ctx, &Env{Stdio: stdio, Name: name, program: asStarted(), diverted: new(diversion), hangup: new(hangup)}, cmd, args, new(slog.LevelVar))
 }
 
 func run(ctx context.Context, env *Env, cmd *cobra.Command, args []string, library *slog.LevelVar) int {
@@ -58,6 +58,8 @@ func run(ctx context.Context, env *Env, cmd *cobra.Command, args []string, libra
 	}
 	started := false // RunE was reached: until then every error is one of usage
 	eachCommand(cmd, func(c *cobra.Command) {
+		c.Version = version()
+		c.SetVersionTemplate("{{.Root.Name}} {{.Version}}\n")
 		if run := c.RunE; run != nil {
 			c.RunE = func(c *cobra.Command, args []string) error { started = true; return run(c, args) }
 		}
@@ -85,7 +87,7 @@ func run(ctx context.Context, env *Env, cmd *cobra.Command, args []string, libra
 	if err != nil && !started {
 		err = Usage(err)
 	}
-	return report(ctx, env.Err, env.Name, err)
+	return report(ctx, env, err)
 }
 
 func eachCommand(c *cobra.Command, f func(*cobra.Command)) {

@@ -185,3 +185,37 @@ func TestNothingStrayIsInTheTree(t *testing.T) {
 		}
 	}
 }
+
+// counted is a number before a noun in the plural, which is wrong of one. What stands before it excuses a number that is never
+// one: a limit, or a size that is wrong.
+var counted = regexp.MustCompile(`(\w+,? )?%d (?:new )?([a-z]+s)\b`)
+
+// onePlural returns where a text for people may say "1 messages".
+func onePlural(f file) (found []string) {
+	for i, line := range strings.Split(f.text, "\n") {
+		for _, match := range counted.FindAllStringSubmatch(line, -1) {
+			limit := strings.Contains(line, "than %d") || strings.Contains(line, "to %d") || strings.Contains(line, "at most %d") || strings.Contains(line, ", not %d")
+			verb := match[2] == "is" || match[2] == "was" || match[2] == "has" || match[2] == "ms"
+			if !limit && !verb {
+				found = append(found, fmt.Sprintf("%s:%d: %q", f.path, i+1, match[0]))
+			}
+		}
+	}
+	return found
+}
+
+// TestOneIsNoPlural: what people read counts with words.Count.
+func TestOneIsNoPlural(t *testing.T) {
+	for _, f := range written(t) {
+		screen := strings.HasPrefix(f.path, "cmd/") && !strings.HasPrefix(f.path, "cmd/internal/mutants/") || strings.HasPrefix(f.path, "node/doctor/")
+		if !screen || f.isTest() {
+			continue
+		}
+		for _, place := range onePlural(f) {
+			t.Errorf("%s is wrong of 1: use words.Count", place)
+		}
+	}
+	if got := onePlural(file{path: "bad.go", text: "\"%d peers on it\"\n\"more than %d bytes\"\n\"%d is here\"\n\"%d new messages\""}); len(got) != 2 {
+		t.Errorf("the rule finds %q", got)
+	}
+}

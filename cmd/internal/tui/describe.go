@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conclave/cmd/internal/inert"
+	"conclave/cmd/internal/words"
 	"conclave/node"
 	"conclave/pki"
 )
@@ -30,7 +31,7 @@ func describe(w node.Who, now time.Time) []string {
 	}
 	lines := []string{fmt.Sprintf("%s in group %s, roster version %d, %s", w.Self, w.Group, w.RosterVersion, key)}
 	if w.Waiting > 0 {
-		lines = append(lines, fmt.Sprintf("%d messages wait to be sent", w.Waiting))
+		lines = append(lines, words.Count(w.Waiting, "message waits", "messages wait")+" to be sent")
 	}
 	for _, m := range w.Members {
 		presence, has := memberWords(w, m)
@@ -107,9 +108,10 @@ func inspection(in node.Inspection) (lines []string) {
 	say("  %s in group %s", in.Who.Self, in.Who.Group)
 	say("  peer ID %s", in.Peer)
 	say("  group ID %s", in.GroupID)
-	say("  topic %s, %d peers on it", in.Topic, len(in.TopicPeers))
+	say("  topic %s, %s on it", in.Topic, words.Count(len(in.TopicPeers), "peer", "peers"))
 	say("  roster version %d of %s, valid until %s", in.Who.RosterVersion, date(in.RosterIssued), date(in.Who.RosterExpires))
-	say("  outbox: %d waiting, %d batches on their way (%d bytes)", in.Outbox.Waiting, in.Outbox.Flying, in.Outbox.FlyingBytes)
+	say("  outbox: %d waiting, %s on the way (%s)", in.Outbox.Waiting,
+		words.Count(in.Outbox.Flying, "batch", "batches"), words.Count(in.Outbox.FlyingBytes, "byte", "bytes"))
 
 	title("Relay nodes")
 	for _, l := range in.Links {

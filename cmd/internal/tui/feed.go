@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"conclave/cmd/internal/inert"
+	"conclave/cmd/internal/words"
 	"conclave/node"
 	"conclave/overlay/wire"
 )
@@ -99,7 +100,7 @@ func (m *model) unusual(e node.Event) {
 	at := e.When()
 	switch e := e.(type) {
 	case node.Gap:
-		m.tellAt(at, warnTone, fmt.Sprintf("something of %s is missing and cannot be fetched any more (%d frames)", e.From, e.Frames))
+		m.tellAt(at, warnTone, fmt.Sprintf("something of %s is missing and cannot be fetched any more (%s)", e.From, words.Count(e.Frames, "frame", "frames")))
 	case node.Evidence:
 		m.tellAt(at, badTone, fmt.Sprintf("%s has cheated: it signed two different announcements for one key", e.Role))
 	case node.CodeChanged:
@@ -111,7 +112,7 @@ func (m *model) unusual(e node.Event) {
 		}
 		m.tellAt(at, warnTone, text)
 	case node.Lagged:
-		m.tellAt(at, warnTone, fmt.Sprintf("this screen was too slow: %d events are not shown", e.Events))
+		m.tellAt(at, warnTone, "this screen was too slow: "+words.Count(e.Events, "event is", "events are")+" not shown")
 	default:
 		m.step(e)
 	}
@@ -132,7 +133,7 @@ func (m *model) step(e node.Event) {
 		if e.Again {
 			again = " again, over the session stream"
 		}
-		m.trace(at, plainTone, "message", "%s sealed under epoch %d and published%s (batch %s, %d bytes)", ids(e.IDs), e.Epoch, again, short(e.Batch), e.Bytes)
+		m.trace(at, plainTone, "message", "%s sealed under epoch %d and published%s (batch %s, %s)", ids(e.IDs), e.Epoch, again, short(e.Batch), words.Count(e.Bytes, "byte", "bytes"))
 	case node.Refused:
 		m.trace(at, warnTone, "message", "the relay node refuses %s: %s", ids(e.IDs), e.Reason)
 		for _, id := range e.IDs {
@@ -266,7 +267,7 @@ func (m *model) share(e node.ShareEvent) {
 	case !e.OK:
 		text += " did not arrive, it is tried again"
 	}
-	m.trace(e.Time, plainTone, "share", "%s (epoch ID %s, %d bytes)", text, short(e.Epoch), e.Bytes)
+	m.trace(e.Time, plainTone, "share", "%s (epoch ID %s, %s)", text, short(e.Epoch), words.Count(e.Bytes, "byte", "bytes"))
 }
 
 func (m *model) codeChanged(e node.CodeChanged) {

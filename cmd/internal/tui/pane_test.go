@@ -14,12 +14,12 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// words is an item of so many words of one cell, drawn one a line when the width is odd and two when it is even.
-type words struct{ name, n int }
+// block is an item of so many words of one cell, drawn one a line when the width is odd and two when it is even.
+type block struct{ name, n int }
 
-func (w words) size() int { return 8 }
+func (w block) size() int { return 8 }
 
-func (w words) lines(l layout) (lines []string) {
+func (w block) lines(l layout) (lines []string) {
 	for i := 0; i < w.n; i += 2 - l.width%2 {
 		lines = append(lines, fmt.Sprintf("%d/%d", w.name, i))
 	}
@@ -41,7 +41,7 @@ func TestPaneIsAWindow(t *testing.T) {
 			act := random.IntN(12)
 			switch act {
 			case 0, 1, 2, 3, 4:
-				p.add(words{p.last() + 1, 1 + random.IntN(4)})
+				p.add(block{p.last() + 1, 1 + random.IntN(4)})
 			case 5, 6:
 				p.up(n)
 			case 7, 8:

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"conclave/cmd/internal/inert"
+	"conclave/cmd/internal/words"
 	"conclave/node"
 
 	tea "charm.land/bubbletea/v2"
@@ -129,7 +130,7 @@ func (m *model) lowerRule() string {
 	case m.unread == 1:
 		return rule(l, arrowDown+" 1 new message (End)", warnTone)
 	case m.unread > 1:
-		return rule(l, fmt.Sprintf("%s %d new messages (End)", arrowDown, m.unread), warnTone)
+		return rule(l, arrowDown+" "+words.Count(m.unread, "new message", "new messages")+" (End)", warnTone)
 	case m.view == eventsView:
 		return rule(l, "what is happening", softTone)
 	case m.view == stateView:

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"conclave/cmd/internal/words"
 	"conclave/node"
 	"conclave/overlay/wire"
 )
@@ -61,7 +62,7 @@ func (w *Window) rarer(e node.Event) {
 	switch e := e.(type) {
 	case node.Gap:
 		w.note(e.Time, "warn", fmt.Sprintf("Something of %s is missing and cannot be had any more", e.From),
-			plural(int(e.Frames), "frame", "frames")+"; not every frame is a message")
+			words.Count(e.Frames, "frame", "frames")+"; not every frame is a message")
 	case node.RosterChanged:
 		if len(e.Added) > 0 {
 			w.note(e.Time, "roster", names(e.Added)+" joined the group", fmt.Sprintf("roster version %d", e.Version))
@@ -76,7 +77,7 @@ func (w *Window) rarer(e node.Event) {
 	case node.Problem:
 		w.note(e.Time, "warn", sentence(e.Text), sentence(e.Hint))
 	case node.Lagged:
-		w.note(e.Time, "warn", "This window was too slow: "+plural(int(e.Events), "event was", "events were")+" left out", "")
+		w.note(e.Time, "warn", "This window was too slow: "+words.Count(e.Events, "event was", "events were")+" left out", "")
 	}
 }
 
@@ -122,7 +123,7 @@ func (w *Window) sealed(e node.Sealed) {
 			continue
 		}
 		point := WayPoint{Time: e.Time, Text: "sealed and published", Detail: fmt.Sprintf(
-			"epoch %d, batch %s, %d bytes", e.Epoch, short(e.Batch.String()), e.Bytes)}
+			"epoch %d, batch %s, %s", e.Epoch, short(e.Batch.String()), words.Count(e.Bytes, "byte", "bytes"))}
 		if e.Again {
 			point.Text = "handed to the relay node once more"
 			point.Detail = fmt.Sprintf("over the session stream, batch %s", short(e.Batch.String()))

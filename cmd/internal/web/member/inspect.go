@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"conclave/cmd/internal/web"
+	"conclave/cmd/internal/words"
 	"conclave/node"
 	"conclave/overlay/wire"
 )
@@ -132,9 +133,9 @@ func overview(in node.Inspection, s Status) []Fact {
 		{Name: "Roster", Value: fmt.Sprintf("version %d, issued %s, valid until %s", in.Who.RosterVersion, dated(in.RosterIssued), dated(in.Who.RosterExpires))},
 		{Name: "Roster hash", Value: in.RosterHash.String(), Mono: true},
 		{Name: "Topic", Value: in.Topic, Mono: true},
-		{Name: "In the topic with", Value: plural(len(in.TopicPeers), "peer", "peers")},
-		{Name: "On the way out", Value: fmt.Sprintf("%s waiting, %s not acknowledged (%d bytes)",
-			plural(in.Outbox.Waiting, "message", "messages"), plural(in.Outbox.Flying, "batch", "batches"), in.Outbox.FlyingBytes)},
+		{Name: "In the topic with", Value: words.Count(len(in.TopicPeers), "peer", "peers")},
+		{Name: "On the way out", Value: fmt.Sprintf("%s waiting, %s not acknowledged (%s)",
+			words.Count(in.Outbox.Waiting, "message", "messages"), words.Count(in.Outbox.Flying, "batch", "batches"), words.Count(in.Outbox.FlyingBytes, "byte", "bytes"))},
 	}
 }
 
@@ -198,9 +199,9 @@ func certRows(in node.Inspection) []CertRow {
 			}
 		}
 		r.Good = failed == 0
-		r.Words = plural(len(c.Checks), "check", "checks") + " passed"
+		r.Words = words.Count(len(c.Checks), "check", "checks") + " passed"
 		if failed > 0 {
-			r.Words = fmt.Sprintf("%d of %s failed", failed, plural(len(c.Checks), "check", "checks"))
+			r.Words = fmt.Sprintf("%d of %s failed", failed, words.Count(len(c.Checks), "check", "checks"))
 		}
 		r.Facts = []Fact{{Name: "Subject", Value: c.Subject}}
 		if c.Peer != "" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"conclave/cmd/internal/web"
+	"conclave/cmd/internal/words"
 	"conclave/node"
 	"conclave/overlay/wire"
 
@@ -232,7 +233,7 @@ func TestChangedCodeIsLoud(t *testing.T) {
 		t.Error("the first paint does not say so")
 	}
 	codes := get[[]Code](o, "/verify")
-	if codes[1].Trust != "changed" || codes[1].Before != groupCode || len(codes[1].Spoken) != codeWords {
+	if codes[1].Trust != "changed" || codes[1].Before != groupCode || len(codes[1].Spoken) != 11 {
 		t.Errorf("%+v", codes[1])
 	}
 }
@@ -305,7 +306,7 @@ func TestDiagnosticsHoldNoMessage(t *testing.T) {
 			t.Errorf("%q is missing", want)
 		}
 	}
-	for _, secret := range []string{"private", groupCode, pairCode, spoken(pairCode)[3]} {
+	for _, secret := range []string{"private", groupCode, pairCode, words.Spoken(pairCode)[3]} {
 		if strings.Contains(text, secret) {
 			t.Errorf("%q is in it", secret)
 		}
@@ -356,26 +357,6 @@ func TestLogByLevel(t *testing.T) {
 	all, warn := get[[]web.Line](o, "/log?level=debug"), get[[]web.Line](o, "/log?level=warn")
 	if len(all) != 2 || len(warn) != 1 || all[0].Text != "a loud line" || warn[0].Text != "a loud line" {
 		t.Errorf("%+v, %+v", all, warn)
-	}
-}
-
-func TestSpokenCodes(t *testing.T) {
-	t.Parallel()
-	got := strings.Join(spoken(groupCode), " ")
-	if want := "abacus charter implode unbeaten stoneware dander rounding mauve brutishly onscreen glazing"; got != want {
-		t.Errorf("%q", got)
-	}
-	other := groupCode[:len(groupCode)-1] + "6"
-	if a, b := spoken(groupCode), spoken(other); slices.Equal(a, b) || a[codeWords-1] == b[codeWords-1] {
-		t.Error("another digit has the same words")
-	}
-	if spoken("") != nil || spoken(strings.Repeat("9", 60)) != nil {
-		t.Error("words for what is no code")
-	}
-	for _, w := range spoken(strings.Repeat("99999 ", 8)) {
-		if w == "" {
-			t.Error("a word is missing")
-		}
 	}
 }
 

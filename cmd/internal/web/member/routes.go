@@ -14,6 +14,7 @@ import (
 	"strconv"
 
 	"conclave/cmd/internal/web"
+	"conclave/cmd/internal/words"
 	"conclave/node"
 	"conclave/overlay/wire"
 )
@@ -302,7 +303,7 @@ func (w *Window) serveCodes(out http.ResponseWriter, r *http.Request) {
 
 func codeOf(v node.Verification) Code {
 	c := Code{
-		Role: v.Role, Title: "With " + string(v.Role), Digits: v.Code, Spoken: spoken(v.Code), Trust: string(v.Trust), Before: v.Before,
+		Role: v.Role, Title: "With " + string(v.Role), Digits: v.Code, Spoken: words.Spoken(v.Code), Trust: string(v.Trust), Before: v.Before,
 	}
 	if v.Role == "" {
 		c.Title = "The group"

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"conclave/cmd/internal/words"
 	"conclave/node"
 	"conclave/overlay/wire"
 	"conclave/pki"
@@ -126,10 +127,10 @@ func connectionOf(who node.Who) Connection {
 	var also []string
 	if best.State == node.Ready {
 		if lan > 0 {
-			also = append(also, plural(lan, "member", "members")+" over the local network")
+			also = append(also, words.Count(lan, "member", "members")+" over the local network")
 		}
 		if direct > 0 {
-			also = append(also, plural(direct, "member", "members")+" directly")
+			also = append(also, words.Count(direct, "member", "members")+" directly")
 		}
 	}
 	if len(also) > 0 {
@@ -172,7 +173,7 @@ func presence(m node.MemberStatus, self wire.Role, connected bool) string {
 func keyWords(who node.Who, k Key) string {
 	switch {
 	case !k.Has && who.Waiting > 0:
-		return "Agreeing on a key; " + plural(who.Waiting, "message waits", "messages wait")
+		return "Agreeing on a key; " + words.Count(who.Waiting, "message waits", "messages wait")
 	case !k.Has:
 		return "Agreeing on a key"
 	case k.Confirmed >= k.Of:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"conclave/cmd/internal/words"
 	"conclave/node"
 )
 
@@ -85,7 +86,7 @@ func traceShare(e node.ShareEvent) Trace {
 	way := map[node.Way]string{
 		node.ByCircuit: "through a circuit", node.ByDirect: "over a direct connection", node.ByMailbox: "by mailbox",
 	}[e.Way]
-	t := Trace{Area: "share", Detail: fmt.Sprintf("epoch %s, %d bytes, RSA-OAEP sealed, %s", short(e.Epoch.String()), e.Bytes, e.Way)}
+	t := Trace{Area: "share", Detail: fmt.Sprintf("epoch %s, %s, RSA-OAEP sealed, %s", short(e.Epoch.String()), words.Count(e.Bytes, "byte", "bytes"), e.Way)}
 	switch {
 	case e.Received && e.Of == e.Peer:
 		t.Text = fmt.Sprintf("%s's share came %s", e.Of, way)
@@ -135,19 +136,19 @@ func traceMessage(e node.Event) Trace {
 			t.Text = "A message was shown by " + names(e.By)
 		}
 	case node.Sealed:
-		t.Text = plural(len(e.IDs), "message", "messages") + " sealed and published"
+		t.Text = words.Count(len(e.IDs), "message", "messages") + " sealed and published"
 		if e.Again {
-			t.Text = plural(len(e.IDs), "message", "messages") + " given to the relay node once more"
+			t.Text = words.Count(len(e.IDs), "message", "messages") + " given to the relay node once more"
 		}
-		t.Detail = fmt.Sprintf("epoch %d, batch %s, %d bytes, AES-256-CTR and HMAC-SHA256 each, one Ed25519 signature", e.Epoch, short(e.Batch.String()), e.Bytes)
+		t.Detail = fmt.Sprintf("epoch %d, batch %s, %s, AES-256-CTR and HMAC-SHA256 each, one Ed25519 signature", e.Epoch, short(e.Batch.String()), words.Count(e.Bytes, "byte", "bytes"))
 	case node.Refused:
-		t.Text, t.Detail, t.Bad = "The relay node refuses "+plural(len(e.IDs), "message", "messages"), e.Reason, true
+		t.Text, t.Detail, t.Bad = "The relay node refuses "+words.Count(len(e.IDs), "message", "messages"), e.Reason, true
 	case node.Message:
 		t.Text = fmt.Sprintf("A message of %s was opened", e.From)
-		t.Detail = fmt.Sprintf("message %s, epoch %d, %d bytes of text", short(e.ID.String()), e.Epoch, len(e.Text))
+		t.Detail = fmt.Sprintf("message %s, epoch %d, %s of text", short(e.ID.String()), e.Epoch, words.Count(len(e.Text), "byte", "bytes"))
 	case node.Gap:
 		t.Text, t.Bad = fmt.Sprintf("Frames of %s are missing and cannot be fetched", e.From), true
-		t.Detail = fmt.Sprintf("epoch %d, %s", e.Epoch, plural(int(e.Frames), "frame", "frames"))
+		t.Detail = fmt.Sprintf("epoch %d, %s", e.Epoch, words.Count(e.Frames, "frame", "frames"))
 	}
 	return t
 }
@@ -174,7 +175,7 @@ func traceGroup(e node.Event) Trace {
 	case node.Problem:
 		t.Text, t.Detail, t.Bad = sentence(e.Text), e.Hint, true
 	case node.Lagged:
-		t.Text, t.Bad = plural(int(e.Events), "event was", "events were")+" left out", true
+		t.Text, t.Bad = words.Count(e.Events, "event was", "events were")+" left out", true
 	case node.Note:
 		t.Area, t.Text, t.Detail = "key", sentence(e.Text), "key agreement"
 	}

@@ -2,7 +2,6 @@ package member
 
 import (
 	"fmt"
-	"math/big"
 	"strings"
 	"time"
 	"unicode"
@@ -10,8 +9,6 @@ import (
 	"conclave/cmd/internal/web"
 	"conclave/node"
 	"conclave/overlay/wire"
-
-	"github.com/sethvargo/go-diceware/diceware"
 )
 
 // names lists roles as people do: A, B and C.
@@ -32,14 +29,6 @@ func names(roles []wire.Role) string {
 
 // ofAll says how many of how many.
 func ofAll(n, of int) string { return fmt.Sprintf("%d of %d", n, max(n, of)) }
-
-// plural says how many of a thing there are.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
 
 // initial is what stands in a member's mark.
 func initial(role wire.Role) string { return string(role[:min(1, len(role))]) }
@@ -70,47 +59,6 @@ func pathWords(p node.Path) string {
 		return "on this network"
 	}
 	return ""
-}
-
-// The words of a code: each is one of 6^5, so eleven of them say the same as its forty digits.
-const (
-	codeWords = 11
-	listSize  = 6 * 6 * 6 * 6 * 6
-)
-
-// spoken returns the words that say the same as the digits of a code: the digits as one number, written in base 7776
-// with the words of the EFF's large list as its digits. Whoever has the same digits has the same words.
-func spoken(code string) []string {
-	digits := strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return -1
-		}
-		return r
-	}, code)
-	n, ok := new(big.Int).SetString(digits, 10)
-	if !ok {
-		return nil
-	}
-	words := make([]string, codeWords)
-	list, base, rest := diceware.WordListEffLarge(), big.NewInt(listSize), new(big.Int)
-	for i := codeWords - 1; i >= 0; i-- {
-		n.DivMod(n, base, rest)
-		words[i] = list.WordAt(dice(int(rest.Int64())))
-	}
-	if n.Sign() != 0 {
-		return nil // more digits than a code has
-	}
-	return words
-}
-
-// dice writes a number below 7776 as five dice, which is how the list is numbered.
-func dice(n int) int {
-	number, place := 0, 1
-	for range 5 {
-		number += (n%6 + 1) * place
-		n, place = n/6, place*10
-	}
-	return number
 }
 
 // lines splits a message for the first paint, as dom.js does for the page: line breaks stay, and so do joiners and
