@@ -20,6 +20,13 @@ const (
 	// fetchRetry is the first wait after a request that brought nothing; it doubles up to fetchRetryMax.
 	fetchRetry    = 250 * time.Millisecond
 	fetchRetryMax = 2 * time.Second
+	// lastChance is how much of its time a gap has at least after somebody came who can be asked.
+	lastChance = 2 * time.Second
+	// starvedChance is how much time a gap has when another one was given up because nobody brought anything: those that
+	// were found one after the other would hold back what comes after them for as often as long.
+	starvedChance = 500 * time.Millisecond
+	// maxClaims is how many requests may be under way for what nothing but a claim says to exist.
+	maxClaims = maxFetches / 2
 	// goneAfter is how long a gap waits that the backlog says it does not hold any more.
 	goneAfter = 3 * time.Second
 	// maxMembersAsked is how many members are asked for what a lane misses before it waits. Arbitrary.
@@ -36,6 +43,7 @@ type fetcher struct {
 	gaps    []*lane // lanes that wait for something, in the order in which they began to
 	sources []Source
 	under   map[uint64]request
+	starved bool // a gap was given up because its time was over, and no answer has brought anything missing since
 }
 
 // request is an Ask that is not answered.
@@ -52,7 +60,7 @@ func newFetcher(cfg *Config, emit func(Output)) *fetcher {
 
 // watch looks whether a lane misses something. While the reader is paused nothing is asked for.
 func (f *fetcher) watch(l *lane, paused bool, now time.Time) {
-	if !paused && l.gapped(f.cfg.Timing.GapGrace, now) {
+	if !paused && l.gapped(f.cfg.Timing, f.starved, now) {
 		if !slices.Contains(f.gaps, l) {
 			f.gaps = append(f.gaps, l)
 		}
@@ -67,15 +75,42 @@ func (f *fetcher) unwatch(l *lane) {
 
 // settle asks for what is due. reaches says that the topic has somebody in it.
 func (f *fetcher) settle(reaches bool, now time.Time) {
-	for _, l := range slices.Clone(f.gaps) {
-		if l.gap.fetching != 0 || l.gap.due.IsZero() || now.Before(l.gap.due) {
-			continue
+	for _, claimed := range []bool{false, true} { // what somebody only claims to have comes last
+		for _, l := range slices.Clone(f.gaps) {
+			if l.gap.want.Claimed != claimed {
+				continue
+			}
+			if !l.gap.since.IsZero() && l.gap.age(now) >= f.cfg.Timing.GapGiveUp { // defence: wants-end
+				f.forget(l)
+				f.starved = true
+				f.giveUp(l)
+				continue
+			}
+			if l.gap.fetching != 0 || l.gap.due.IsZero() || now.Before(l.gap.due) {
+				continue
+			}
+			if len(f.sources) > 0 {
+				l.gap.run(now) // whether there is room to ask or not
+			}
+			if f.room(claimed) {
+				f.ask(l, reaches, now)
+			}
 		}
-		if len(f.under) >= maxFetches { // defence: fetch-bound
-			return
-		}
-		f.ask(l, reaches, now)
 	}
+}
+
+// room reports whether one more request may be under way.
+func (f *fetcher) room(claimed bool) bool {
+	if len(f.under) >= maxFetches { // defence: fetch-bound
+		return false
+	}
+	claims := 0
+	for _, r := range f.under {
+		if r.lane.gap.want.Claimed {
+			claims++
+		}
+	}
+	return !claimed || claims < maxClaims
 }
 
 func (f *fetcher) ask(l *lane, reaches bool, now time.Time) {
@@ -93,6 +128,7 @@ func (f *fetcher) ask(l *lane, reaches bool, now time.Time) {
 		Seq: f.cfg.Number(), Prefix: l.session.prefix, Sender: l.sender, Start: w.Start, From: w.From, To: w.To,
 		Signer: wire.Signer(l.member.Identity),
 	}}
+	l.gap.run(now)
 	l.gap.fetching, l.gap.due = r.asked.Seq, time.Time{}
 	f.under[r.asked.Seq] = r
 	f.emit(Ask{Source: r.to.ID, Fetch: r.asked})
@@ -101,11 +137,10 @@ func (f *fetcher) ask(l *lane, reaches bool, now time.Time) {
 // alone waits when there is nobody to be asked. Others who are there and cannot be asked may send what is missing by
 // themselves; without them, time that passes says nothing.
 func (f *fetcher) alone(l *lane, reaches bool, now time.Time) {
-	if !reaches {
-		l.gap.vain = time.Time{} // defence: alone-waits
-	} else if l.gap.inVain(now) >= f.cfg.Timing.GapGiveUp {
-		f.giveUp(l)
-		return
+	if reaches {
+		l.gap.run(now)
+	} else {
+		l.gap.pause(now, f.cfg.Timing.GapGiveUp, lastChance) // defence: alone-waits
 	}
 	l.gap.due = now.Add(fetchRetry)
 }
@@ -140,9 +175,13 @@ func (f *fetcher) answer(source string, seq uint64) (r request, relay, ok bool) 
 	return r, r.to.Relay, true
 }
 
-// after decides how to go on when an answer was taken in. more says that the source has more of what was asked for.
-func (f *fetcher) after(r request, more bool, now time.Time) {
+// after decides how to go on when an answer was taken in. more says that the source has more of what was asked for, brought
+// that it brought something that was missing.
+func (f *fetcher) after(r request, more, brought bool, now time.Time) {
 	l := r.lane
+	if brought {
+		l.gap.waited, f.starved = 0, false
+	}
 	w, still := l.queue.Want()
 	switch {
 	case !still:
@@ -163,9 +202,7 @@ func (f *fetcher) empty(l *lane, now time.Time) {
 		return
 	}
 	w, _ := l.queue.Want()
-	waited := l.gap.inVain(now)
-	gone := w.Low > w.To && waited >= goneAfter
-	if w.Tail || gone || waited >= f.cfg.Timing.GapGiveUp {
+	if w.Tail || w.Claimed || w.Low > w.To && l.gap.age(now) >= goneAfter {
 		f.giveUp(l)
 		return
 	}
@@ -175,7 +212,12 @@ func (f *fetcher) empty(l *lane, now time.Time) {
 // giveUp goes past what cannot be had, and tells if something was lost.
 func (f *fetcher) giveUp(l *lane) {
 	if w, ok := l.queue.Want(); ok {
-		if lost := l.queue.GiveUp(w); lost > 0 {
+		lost := l.queue.GiveUp(w)
+		if w.Tail || w.Claimed {
+			l.queue.Want()          // which goes on to the next start
+			l.gap.at = l.queue.At() // nothing came: what is missing there is as old
+		}
+		if lost > 0 {
 			f.cfg.Log.Warn("frames are missing and cannot be fetched", "from", l.member.Role, "frames", lost)
 			f.emit(Gap{From: l.member.Role, Epoch: l.session.Epoch, Frames: uint64(lost)})
 		}
@@ -204,29 +246,20 @@ func (f *fetcher) notAsked(seq uint64, now time.Time) {
 }
 
 // sourcesAre takes in who can be asked now, and returns the peers of members that are gone. What was asked of somebody who is
-// gone is asked again. Gaps are not given up before somebody could be asked for long enough in one go: what is missing was
-// stored, perhaps, while nobody here could have got it.
+// gone is asked again.
 func (f *fetcher) sourcesAre(list []Source, now time.Time) (gone []string) {
 	here := func(in []Source, id string) bool {
 		return slices.ContainsFunc(in, func(s Source) bool { return s.ID == id })
 	}
 	before := f.sources
 	f.sources = list
-	lost := false
 	for _, s := range before {
-		if here(list, s.ID) {
-			continue
-		}
-		lost = true
-		if !s.Relay {
+		if !here(list, s.ID) && !s.Relay {
 			gone = append(gone, s.Peer)
 		}
 	}
 	news := slices.ContainsFunc(list, func(s Source) bool { return !here(before, s.ID) })
 	for _, l := range f.gaps {
-		if lost {
-			l.gap.vain = time.Time{} // defence: nobody-there
-		}
 		if r, asked := f.under[l.gap.fetching]; asked && !here(list, r.to.ID) {
 			f.forget(l)
 			l.gap.due = now
@@ -263,11 +296,13 @@ func (f *fetcher) deadline() (due time.Time) {
 	for _, r := range f.under {
 		due = deadline.Sooner(due, r.until)
 	}
-	if len(f.under) >= maxFetches {
-		return due
-	}
 	for _, l := range f.gaps {
-		due = deadline.Sooner(due, l.gap.due)
+		if !l.gap.since.IsZero() {
+			due = deadline.Sooner(due, l.gap.since.Add(f.cfg.Timing.GapGiveUp-l.gap.waited))
+		}
+		if f.room(l.gap.want.Claimed) {
+			due = deadline.Sooner(due, l.gap.due)
+		}
 	}
 	return due
 }

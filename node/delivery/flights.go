@@ -20,6 +20,9 @@ const (
 	storeMax = 30 * time.Second
 	// storeExtra is how much longer at most a batch waits because others are on their way before it. Arbitrary.
 	storeExtra = 4 * time.Second
+	// doubtBytes is how much may be on its way for a late batch to say something about the topic: on a slow line what is
+	// large is late.
+	doubtBytes = 8 << 10
 	// maxKept and maxKeptBytes bound the stored batches that are kept for a relay node that lost its database.
 	maxKept      = 1024
 	maxKeptBytes = 8 << 20

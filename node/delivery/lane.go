@@ -39,8 +39,10 @@ type lane struct {
 type gap struct {
 	open     bool
 	want     order.Want
-	vain     time.Time // since when everybody who is there says not to have it; zero: not known yet
-	due      time.Time // when to do something about it; zero while a request is under way
+	at       order.Position // of the lane, from which on the time counts
+	since    time.Time      // since when somebody could be asked, or may send it by itself; zero: nobody can
+	waited   time.Duration  // the same before since
+	due      time.Time      // when to do something about it; zero while a request is under way
 	tries    int
 	fetching uint64 // the request under way, 0: none
 }
@@ -80,7 +82,7 @@ func macOf(data []byte) [wire.FrameMACSize]byte {
 }
 
 // gapped reports whether the lane waits for something, and notes what.
-func (l *lane) gapped(grace time.Duration, now time.Time) bool {
+func (l *lane) gapped(t Timing, starved bool, now time.Time) bool {
 	g := &l.gap
 	w, ok := l.queue.Want()
 	if !ok {
@@ -88,9 +90,15 @@ func (l *lane) gapped(grace time.Duration, now time.Time) bool {
 		return false
 	}
 	if !g.open || w.Start != g.want.Start || w.From != g.want.From || w.Tail != g.want.Tail {
-		g.open, g.vain, g.tries = true, time.Time{}, 0
+		if at := l.queue.At(); !g.open || at != g.at { // another question about the same place is as old as the first
+			g.at, g.since, g.waited = at, time.Time{}, 0
+			if starved {
+				g.waited = max(t.GapGiveUp-starvedChance, 0)
+			}
+		}
+		g.open, g.tries = true, 0
 		if g.fetching == 0 {
-			g.due = now.Add(l.patience(w, grace))
+			g.due = now.Add(l.patience(w, t.GapGrace))
 		}
 	}
 	g.want = w
@@ -108,10 +116,25 @@ func (l *lane) patience(w order.Want, grace time.Duration) time.Duration {
 	return hintGrace * grace // nothing overtook it, so it probably is: only a relay node says that it exists
 }
 
-// inVain is how long the lane has known that nobody who is there has what it misses. The first call begins to count.
-func (g *gap) inVain(now time.Time) time.Duration {
-	if g.vain.IsZero() {
-		g.vain = now
+// run has the time count in which what is missing could have come, whatever came back instead.
+func (g *gap) run(now time.Time) {
+	if g.since.IsZero() {
+		g.since = now
 	}
-	return now.Sub(g.vain)
+}
+
+// pause has the time not count while nobody is there. At least left of it remains once somebody is.
+func (g *gap) pause(now time.Time, most, left time.Duration) {
+	if !g.since.IsZero() {
+		g.waited, g.since = g.age(now), time.Time{}
+	}
+	g.waited = min(g.waited, max(most-left, 0))
+}
+
+// age is for how long what is missing could have come.
+func (g *gap) age(now time.Time) time.Duration {
+	if g.since.IsZero() {
+		return g.waited
+	}
+	return g.waited + now.Sub(g.since)
 }

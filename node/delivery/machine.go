@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"conclave/node/deadline"
+	"conclave/node/topicwatch"
 	"conclave/overlay/wire"
 )
 
@@ -20,7 +21,7 @@ type Machine struct {
 	outbox   *outbox
 	flights  *flights
 	mine     *ownMessages
-	silence  topicWatch
+	silence  topicwatch.Watch
 	resumed  []*session // of an earlier process start, which the first Settle looks at
 }
 
@@ -52,7 +53,7 @@ func (m *Machine) Step(now time.Time, in Input) []Output {
 	case Settle:
 		m.settle(now, in)
 	case Received:
-		m.silence.heard()
+		m.silence.Heard()
 		m.take(in.Batch, true, now)
 	case Heads:
 		m.heads(in, now)
@@ -268,17 +269,19 @@ func (m *Machine) fetched(in Fetched, now time.Time) {
 	if !ok {
 		return
 	}
+	at, held := request.lane.queue.At(), request.lane.queue.Held()
 	for _, b := range in.Batches {
 		m.emit(Keep{b, relay})
 		if b.Kind == wire.BatchFrames {
 			m.take(b, false, now)
 		}
 	}
-	if len(in.Batches) > 0 && m.silence.fetched(now, m.cfg.Timing.DoubtAfter) {
+	if len(in.Batches) > 0 && m.silence.Fetched(now, m.cfg.Timing.DoubtAfter) {
 		m.emit(SilentTopic{})
 	}
 	m.reader.flow(request.lane, now)
-	m.fetcher.after(request, in.More && len(in.Batches) > 0, now)
+	brought := request.lane.queue.At() != at || request.lane.queue.Held() > held
+	m.fetcher.after(request, in.More && len(in.Batches) > 0, brought, now)
 }
 
 // stored takes in what a relay node says of this member's batches.
@@ -288,7 +291,7 @@ func (m *Machine) stored(in Stored, now time.Time) {
 		if f == nil {
 			continue
 		}
-		if m.silence.acknowledged(f, m.flights.bytes, now, m.cfg.Timing.DoubtAfter) {
+		if m.silence.Acknowledged(f.tries > 0, f.again || m.flights.bytes > doubtBytes, now, m.cfg.Timing.DoubtAfter) {
 			m.emit(SilentTopic{})
 		}
 		m.flights.keep(f.data)

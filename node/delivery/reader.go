@@ -182,7 +182,7 @@ func (r *reader) flow(l *lane, now time.Time) {
 		}
 	}
 	r.watch(l, r.full, now)
-	if moved || l.queue.Done() {
+	if _, wants := l.queue.Want(); moved || !wants && l.queue.Held() == 0 { // it holds nothing back any more
 		r.release(l)
 	}
 }
@@ -203,9 +203,9 @@ func (r *reader) held(l *lane, now time.Time) bool {
 			before.queue.End()
 		}
 		_, wants := before.queue.Want()
-		if wants || before.queue.Held() > 0 || last && !before.queue.Done() { // defence: earlier-session-first
+		held = held || wants || before.queue.Held() > 0 || last && !before.queue.Done() // defence: earlier-session-first
+		if wants {
 			r.watch(before, r.full, now)
-			held = true
 		}
 		last = false
 	}

@@ -451,26 +451,6 @@ func toOutputs(list []SilentTopic) (all []Output) {
 	return all
 }
 
-// TestStreak wants several in a row over some time.
-func TestStreak(t *testing.T) {
-	t.Parallel()
-	var s streak
-	for i := range 10 {
-		if s.miss(begun.Add(time.Duration(i)*time.Second), 10*time.Second) {
-			t.Fatalf("doubted after %d s", i)
-		}
-	}
-	if !s.miss(begun.Add(10*time.Second), 10*time.Second) {
-		t.Error("never doubted")
-	}
-	s = streak{}
-	for i := range doubts {
-		if got := s.miss(begun, 0); got != (i == doubts-1) {
-			t.Errorf("after %d misses: doubted is %v", i+1, got)
-		}
-	}
-}
-
 // TestGapGrace is shorter for a gap that a later frame shows than for one that only a relay node tells of.
 func TestGapGrace(t *testing.T) {
 	t.Parallel()
@@ -485,7 +465,7 @@ func TestGapGrace(t *testing.T) {
 	} {
 		l := newLane(&session{}, 1, frame.Member{}, order.Position{})
 		test.fill(l.queue)
-		if !l.gapped(grace, begun) {
+		if !l.gapped(Timing{GapGrace: grace}, false, begun) {
 			t.Errorf("%s: no gap", name)
 		}
 		if got := l.gap.due.Sub(begun); got != test.want {

@@ -81,6 +81,10 @@ func (p *actor) heads(list []entry, full bool) {
 
 // serve answers a request out of the backlog, a few batches at a time.
 func (w *world) serve(p *actor, a Ask) {
+	if w.hostile {
+		w.cheat(p, a)
+		return
+	}
 	if w.chance(5) {
 		p.step(FetchRefused{a.Source, a.Fetch.Seq})
 		return
@@ -101,4 +105,25 @@ func (w *world) serve(p *actor, a Ask) {
 		in.Batches = append(in.Batches, e.batch)
 	}
 	p.linked(w.some(50*time.Millisecond), func() { p.step(in) })
+}
+
+// cheat answers a request with anything but what was asked for, and claims something.
+func (w *world) cheat(p *actor, a Ask) {
+	claim := wire.Head{Prefix: transcript(1 + w.rand.Uint64N(w.epoch)).Prefix(), High: w.rand.Uint32N(1 << 30), Start: w.rand.Uint32N(4)}
+	from := w.members[w.rand.IntN(len(w.members))].role
+	claim.Sender, claim.Signer = uint16(slices.Index(abc, from)), wire.Signer(public(from))
+	p.step(Heads{Peer: "relay", List: []wire.Head{claim}})
+	switch w.rand.IntN(4) {
+	case 0:
+		p.step(FetchRefused{a.Source, a.Fetch.Seq})
+	case 1: // it never answers
+	case 2:
+		p.step(Fetched{Source: a.Source, Seq: a.Fetch.Seq})
+	default: // an old batch, and there would be more
+		in := Fetched{Source: a.Source, Seq: a.Fetch.Seq, More: true}
+		if len(w.log) > 0 {
+			in.Batches = append(in.Batches, w.log[0].batch)
+		}
+		p.step(in)
+	}
 }

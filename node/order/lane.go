@@ -37,6 +37,9 @@ type Want struct {
 	Tail bool
 	// Low is the lowest counter of the start that the hints say still exists.
 	Low uint32
+	// Claimed is set when nothing but a hint says that these exist. Whoever holds a backlog can claim anything: it is
+	// worth a question, and nothing else may wait for the answer.
+	Claimed bool
 }
 
 // Lane orders the frames of one sender in one session. T is what a frame is carried in.
@@ -60,8 +63,14 @@ type waiting[T any] struct {
 	frame   T
 }
 
-// hint is what the backlog is said to hold of one start.
-type hint struct{ low, high uint32 }
+// hint is what is said to exist of one start. sender says that the sender said so, and not only who holds a backlog.
+type hint struct {
+	low, high uint32
+	sender    bool
+}
+
+// maxHints is how many starts a lane has hints of: those that come first. A sender begins a start each time its process does.
+const maxHints = 64
 
 // New returns a lane that goes on at a position; the zero position begins a new one. size returns how many bytes a frame has.
 func New[T any](at Position, size func(T) int) *Lane[T] {
@@ -94,7 +103,7 @@ func (l *Lane[T]) Put(p Position, frame T) Verdict {
 	size := l.size(frame)
 	for p != l.At() && (l.count >= l.room || l.bytes+size > l.roomBytes) {
 		if !l.makeRoom(p) {
-			l.Hint(p.Start, p.Counter, p.Counter)
+			l.hint(p.Start, hint{p.Counter, p.Counter, true})
 			return Full
 		}
 	}
@@ -129,7 +138,7 @@ func (l *Lane[T]) makeRoom(p Position) bool {
 		return false
 	}
 	l.drop(start, &of[end], of[:end])
-	l.Hint(start, last, last)
+	l.hint(start, hint{last, last, true})
 	return true
 }
 
@@ -143,25 +152,49 @@ func (l *Lane[T]) drop(start uint32, gone *waiting[T], left []waiting[T]) {
 	}
 }
 
-// Hint says that somebody holds the counters low to high of a start, or some of them.
-func (l *Lane[T]) Hint(start, low, high uint32) {
-	if start < l.cur || start == l.cur && high < l.next {
+// Hint says that somebody claims to hold the counters low to high of a start, or some of them.
+func (l *Lane[T]) Hint(start, low, high uint32) { l.hint(start, hint{low: low, high: high}) }
+
+func (l *Lane[T]) hint(start uint32, n hint) {
+	if start < l.cur || start == l.cur && n.high < l.next {
 		return
 	}
 	l.begun = true
-	h, known := l.hints[start]
-	if !known {
-		l.hints[start] = hint{low, high}
+	old, known := l.hints[start]
+	switch {
+	case !known:
+		l.hints[start] = n
+		l.boundHints()
+	case old.sender && !n.sender: // a claim adds nothing to what the sender said, but where it may be had
+		l.hints[start] = hint{min(old.low, n.low), old.high, true}
+	case n.sender && !old.sender:
+		l.hints[start] = hint{min(old.low, n.low), n.high, true}
+	default:
+		l.hints[start] = hint{min(old.low, n.low), max(old.high, n.high), n.sender}
+	}
+}
+
+// boundHints forgets the claim of the last start when there are too many.
+func (l *Lane[T]) boundHints() {
+	if len(l.hints) <= maxHints {
 		return
 	}
-	l.hints[start] = hint{min(h.low, low), max(h.high, high)}
+	last, found := uint32(0), false
+	for s, h := range l.hints {
+		if !h.sender && (!found || s > last) {
+			last, found = s, true
+		}
+	}
+	if found { // defence: hints-bounded
+		delete(l.hints, last)
+	}
 }
 
 // Before says that whatever the sender sent under this session stands before p.
 func (l *Lane[T]) Before(p Position) {
 	l.begun = true
 	if p.Counter > 0 {
-		l.Hint(p.Start, p.Counter-1, p.Counter-1)
+		l.hint(p.Start, hint{p.Counter - 1, p.Counter - 1, true})
 	}
 }
 
@@ -171,8 +204,8 @@ func (l *Lane[T]) End() { l.ended = true }
 // Done reports whether an ended lane has nothing more to come.
 func (l *Lane[T]) Done() bool {
 	l.settle()
-	_, more := l.Want()
-	return l.ended && !more && l.count == 0
+	w, more := l.Want()
+	return l.ended && (!more || w.Claimed) && l.count == 0
 }
 
 // Next returns the frame whose turn it is.
@@ -212,16 +245,17 @@ func (l *Lane[T]) Want() (Want, bool) {
 	if first, ok := l.firstHeld(); ok {
 		return Want{Start: l.cur, From: l.next, To: first - 1, Low: h.low}, true
 	}
-	if hinted {
-		return Want{Start: l.cur, From: l.next, To: h.high, Low: h.low}, true
+	if hinted && (h.sender || !l.ended || l.tail) { // a claim is part of the question for an ended lane's rest
+		return Want{Start: l.cur, From: l.next, To: h.high, Low: h.low, Claimed: !h.sender}, true
 	}
 	start, later := l.laterStart()
+	claimed := later && len(l.held[start]) == 0 && !l.hints[start].sender
 	switch {
 	case (later || l.ended && l.begun) && !l.tail:
-		return Want{Start: l.cur, From: l.next, To: math.MaxInt32, Tail: true}, true
+		return Want{Start: l.cur, From: l.next, To: math.MaxInt32, Tail: true, Claimed: claimed && !l.ended}, true
 	case later:
 		h := l.hints[start] // settle has moved on if a frame of that start is held
-		return Want{Start: start, To: h.high, Low: h.low}, true
+		return Want{Start: start, To: h.high, Low: h.low, Claimed: claimed}, true
 	}
 	return Want{}, false
 }

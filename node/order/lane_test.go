@@ -299,3 +299,25 @@ func TestEverythingOnceInOrder(t *testing.T) {
 		}
 	})
 }
+
+// TestClaims keeps no more claims than there is room for, those of the first starts, and tells them from what the sender said.
+func TestClaims(t *testing.T) {
+	l := New(Position{}, one)
+	for start := range uint32(1000) {
+		l.Hint(999-start, 0, 5)
+	}
+	if n := len(l.hints); n != maxHints {
+		t.Fatalf("%d claims are kept", n)
+	}
+	if w, ok := l.Want(); !ok || !w.Claimed || w.Start != 0 || w.To != 5 {
+		t.Fatalf("wants %+v, %v", w, ok)
+	}
+	l.Before(Position{0, 3}) // the sender itself says how many there are
+	if w, ok := l.Want(); !ok || w.Claimed || w.To != 2 {
+		t.Fatalf("wants %+v, %v", w, ok)
+	}
+	l.Hint(0, 0, 1<<30)
+	if w, ok := l.Want(); !ok || w.Claimed || w.To != 2 {
+		t.Fatalf("after another claim it wants %+v, %v", w, ok)
+	}
+}

@@ -52,7 +52,7 @@ var arrows = []arrow{
 	{from: "node/reach", not: []string{"conclave/node"}, except: []string{"conclave/node/reach", "conclave/node/deadline"}, reason: "who is where does not depend on what is said"},
 	{from: "node/shelf", not: []string{"conclave/node"}, except: []string{"conclave/node/shelf"}, reason: "a room does not import the house"},
 	{from: "node/order", not: []string{"conclave"}, except: []string{"conclave/node/order"}, reason: "order comes from positions alone"},
-	{from: "node/delivery", not: []string{"conclave"}, except: []string{"conclave/node/delivery", "conclave/node/frame", "conclave/node/order", "conclave/node/recent", "conclave/node/deadline", "conclave/overlay/backoff", "conclave/overlay/wire"}, reason: "what becomes of messages is decided from messages alone"},
+	{from: "node/delivery", not: []string{"conclave"}, except: []string{"conclave/node/delivery", "conclave/node/frame", "conclave/node/order", "conclave/node/recent", "conclave/node/deadline", "conclave/node/topicwatch", "conclave/overlay/backoff", "conclave/overlay/wire"}, reason: "what becomes of messages is decided from messages alone"},
 	{from: "node/delivery", not: []string{"os", "net", "sync", "context", "database/sql", "log$"}, direct: true, reason: "a stepped machine does no I/O and has no goroutine"},
 	{from: "node/delivery", not: hosts, reason: "a stepped machine does no I/O"},
 	{from: "node/recent", not: []string{"conclave"}, except: []string{"conclave/node/recent"}, reason: "it is a map"},
