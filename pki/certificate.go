@@ -209,4 +209,6 @@ var (
 	OIDRelay = asn1.ObjectIdentifier{2, 25, 1129270851, 2}
 	// OIDRequestRSA is the extension of a certificate request that carries the member's RSA key.
 	OIDRequestRSA = asn1.ObjectIdentifier{2, 25, 1129270851, 3}
+	// OIDRequestGroup is the extension of a certificate request that names the group it is for.
+	OIDRequestGroup = asn1.ObjectIdentifier{2, 25, 1129270851, 4}
 )

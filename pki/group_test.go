@@ -151,7 +151,7 @@ func TestCodes(t *testing.T) {
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	key := pkitest.RSAKey(t, 0)
-	der, err := pki.NewRequest("B", identity("B"), &key.PublicKey)
+	der, err := pki.NewRequest("B", identity("B"), &key.PublicKey, pki.Asked{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestRequest(t *testing.T) {
 	if r.Role != "B" || r.Kind != pki.KindMember || !r.Identity.Equal(identity("B").Public()) || !r.RSA.Equal(&key.PublicKey) {
 		t.Errorf("another request came back: %+v", r)
 	}
-	relay, err := pki.NewRequest("relay", identity("relay"), nil)
+	relay, err := pki.NewRequest("relay", identity("relay"), nil, pki.Asked{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,13 +178,42 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-func TestRequestRefused(t *testing.T) {
+// TestRequestNamesItsGroup: what a request says of its group comes back, and anything but a name and a code is refused.
+func TestRequestNamesItsGroup(t *testing.T) {
 	t.Parallel()
-	small, err := pki.NewRequest("B", identity("B"), &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 2047, 1), E: 65537})
+	const code = "0101704094484714526457556553099761779625"
+	for asked, ok := range map[pki.Asked]bool{
+		{}: true, {Name: "ops"}: true, {Name: "ops", Code: code}: true, {Code: code}: false, {Name: "no name"}: false, {Name: "ops", Code: code[1:]}: false,
+	} {
+		der, err := pki.NewRequest("B", identity("B"), nil, asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := pki.ParseRequest(der); ok != (err == nil) || ok && r.Asked != asked {
+			t.Errorf("%+v: %+v, %v", asked, r, err)
+		}
+	}
+	g, _ := vectorGroup(t)
+	digits, err := pki.ParseCode(pki.GroupCode(g))
 	if err != nil {
 		t.Fatal(err)
 	}
-	badRole, err := pki.NewRequest("no role", identity("B"), nil)
+	for asked, want := range map[pki.Asked]bool{
+		{Name: g.Name}: true, {Name: g.Name, Code: digits}: true, {Name: g.Name, Code: code}: false, {Name: "other", Code: digits}: false, {}: false,
+	} {
+		if asked.Means(g) != want {
+			t.Errorf("%+v", asked)
+		}
+	}
+}
+
+func TestRequestRefused(t *testing.T) {
+	t.Parallel()
+	small, err := pki.NewRequest("B", identity("B"), &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 2047, 1), E: 65537}, pki.Asked{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	badRole, err := pki.NewRequest("no role", identity("B"), nil, pki.Asked{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func TestSpecification(t *testing.T) {
 	pair := pki.PairCode(g.ID, r.Members[0].Certificate, r.Members[1].Certificate)
 	for what, want := range map[string]string{
 		"roster hash": code(r.Hash.String()), "group code": code(pki.GroupCode(g)), "pair code": code(pair),
-		"member OID": pki.OIDMember.String(), "relay OID": pki.OIDRelay.String(), "request OID": pki.OIDRequestRSA.String(),
+		"member OID": pki.OIDMember.String(), "relay OID": pki.OIDRelay.String(), "request OID": pki.OIDRequestRSA.String(), "request's group OID": pki.OIDRequestGroup.String(),
 		"domain": code(pki.RosterDomain), "payload type": code(pki.RosterCodec),
 	} {
 		if !strings.Contains(section, want) {

@@ -29,6 +29,7 @@ func newRequest() *cobra.Command {
 	}
 	role := cmd.Flags().String("role", "", "the role to ask for; with --relay the relay node's name, when it is not the group's first")
 	relay := cmd.Flags().Bool("relay", false, "ask for a relay node's certificate")
+	code := cmd.Flags().String("code", "", "the group code of the group that --group names, as the group's keeper reads it out")
 	cli.EnvUnless(cmd.Flags(), "role", "relay") // there it names a member
 	cli.EnvUnless(cmd.Flags(), "relay", "role")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -47,13 +48,17 @@ func newRequest() *cobra.Command {
 		if err != nil {
 			return cli.Usage(err)
 		}
-		return request(env, kind, parsed)
+		asked, err := askedGroup(env, *code)
+		if err != nil {
+			return cli.Usage(err)
+		}
+		return request(env, kind, parsed, asked)
 	}
 	return cmd
 }
 
 // request prints a request for the pending keys of that role, which it makes if there are none yet.
-func request(env *cli.Env, kind pki.Kind, role wire.Role) error {
+func request(env *cli.Env, kind pki.Kind, role wire.Role, asked pki.Asked) error {
 	p, err := keystore.OpenPending(env.Home, kind, role)
 	if errors.Is(err, keystore.ErrNoRequest) {
 		p, err = newPending(env.Home, kind, role)
@@ -61,16 +66,49 @@ func request(env *cli.Env, kind pki.Kind, role wire.Role) error {
 	if err != nil {
 		return err
 	}
-	der, err := p.Request()
+	der, err := p.Request(asked)
 	if err != nil {
 		return err
 	}
 	if _, err := env.Out.Write(keystore.EncodeRequest(der)); err != nil {
 		return err
 	}
+	if asked == (pki.Asked{}) {
+		env.Advise("The request does not say for which group it is; --group NAME does, and keeps it from being signed in another.\n")
+	}
 	env.Advise("The keys of %s %s stay in %s. Send the request to the group's keeper, who runs\n"+
 		"go run ./cmd/ca sign FILE, and read the answer here with go run ./cmd/ca import FILE.\n", kind, role, env.Home)
 	return nil
+}
+
+// askedGroup returns the group that --group and --code name. A group that is here already has its code.
+func askedGroup(env *cli.Env, code string) (pki.Asked, error) {
+	asked := pki.Asked{Name: env.Group}
+	switch {
+	case asked.Name == "" && code != "":
+		return asked, errors.New("--code is the code of a group: name it with --group NAME")
+	case asked.Name == "":
+		return asked, nil
+	}
+	if _, err := wire.ParseRole(asked.Name); err != nil {
+		return asked, fmt.Errorf("--group %q: a group's name follows the rules of a role: %w", asked.Name, err)
+	}
+	if code == "" {
+		if dir, err := keystore.FindGroup(env.Home, asked.Name); err == nil {
+			if g, err := dir.Group(); err == nil {
+				code = pki.GroupCode(g)
+			}
+		}
+	}
+	if code == "" {
+		return asked, nil
+	}
+	digits, err := pki.ParseCode(code)
+	if err != nil {
+		return asked, fmt.Errorf("--code: %w", err)
+	}
+	asked.Code = digits
+	return asked, nil
 }
 
 func newPending(home string, kind pki.Kind, role wire.Role) (*keystore.Pending, error) {
@@ -121,6 +159,9 @@ func sign(ctx context.Context, env *cli.Env, req *pki.Request, addrs []ma.Multia
 	if req.Kind == pki.KindRelay && len(addrs) == 0 {
 		return cli.Usagef("a relay node's request needs --relay-addr")
 	}
+	if err := checkAsked(env, s.group, req); err != nil {
+		return err
+	}
 	cert, err := a.Answer(req)
 	if err != nil {
 		return err
@@ -149,6 +190,23 @@ func sign(ctx context.Context, env *cli.Env, req *pki.Request, addrs []ma.Multia
 	env.Advise("%s %s is in roster version %d. Its peer ID is %s: make sure that the request came from the right person.\n"+
 		"Give him the group code to compare: %s\n", cert.Kind, cert.Role, roster.Version, cert.Peer, pki.GroupCode(s.group))
 	return nil
+}
+
+// checkAsked refuses a request that was made for another group: whoever keeps several would let somebody into the wrong one.
+func checkAsked(env *cli.Env, g *pki.Group, req *pki.Request) error {
+	switch asked := req.Asked; {
+	case asked == (pki.Asked{}):
+		env.Advise("warning: this request does not say for which group it is: make sure that it is meant for %s.\n", g.Name)
+		return nil
+	case asked.Means(g):
+		return nil
+	case asked.Name == g.Name:
+		return cli.WithHint(fmt.Errorf("the request is for a group %s with another group code", asked.Name),
+			"compare the code by voice: this group's is "+pki.GroupCode(g))
+	default:
+		return cli.WithHint(fmt.Errorf("the request is for the group %s, and this is %s", asked.Name, g.Name),
+			"sign it with --group "+asked.Name+", or let it be made again with --group "+g.Name)
+	}
 }
 
 // checkPlace refuses to push somebody else out of a role unawares.

@@ -187,7 +187,7 @@ func TestOpenSSL(t *testing.T) {
 	for _, key := range []string{"members/A/identity.pem", "relay/identity.pem", "authority/ca-key.pem"} {
 		run("ED25519 Private-Key", "pkey", "-noout", "-text", "-in", key)
 	}
-	der, err := pki.NewRequest("B", pkitest.NewIdentity(t), &pkitest.RSAKey(t, 0).PublicKey)
+	der, err := pki.NewRequest("B", pkitest.NewIdentity(t), &pkitest.RSAKey(t, 0).PublicKey, pki.Asked{})
 	if err != nil {
 		t.Fatal(err)
 	}

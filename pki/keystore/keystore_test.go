@@ -345,7 +345,7 @@ func TestPending(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := p.Request()
+	der, err := p.Request(pki.Asked{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,12 +64,12 @@ func WritePending(home string, role wire.Role, identity ed25519.PrivateKey, key 
 	return p, WriteKey(filepath.Join(p.dir, identityFile), identity) // last: a request that is there is whole
 }
 
-// Request returns the request (DER) to send to the authority.
-func (p *Pending) Request() ([]byte, error) {
+// Request returns the request (DER) to send to the authority of the group that is asked for.
+func (p *Pending) Request(asked pki.Asked) ([]byte, error) {
 	if p.RSA == nil {
-		return pki.NewRequest(p.Role, p.Identity, nil)
+		return pki.NewRequest(p.Role, p.Identity, nil, asked)
 	}
-	return pki.NewRequest(p.Role, p.Identity, &p.RSA.PublicKey)
+	return pki.NewRequest(p.Role, p.Identity, &p.RSA.PublicKey, asked)
 }
 
 // Remove deletes the pending keys, once they are in their group's folder.

@@ -30,7 +30,7 @@ func asUTF16(text string, order binary.ByteOrder) []byte {
 func TestOtherEncodings(t *testing.T) {
 	t.Parallel()
 	g := pkitest.NewGroup(t, "A")
-	der, err := pki.NewRequest("B", pkitest.NewIdentity(t), &pkitest.RSAKey(t, 5).PublicKey)
+	der, err := pki.NewRequest("B", pkitest.NewIdentity(t), &pkitest.RSAKey(t, 5).PublicKey, pki.Asked{})
 	if err != nil {
 		t.Fatal(err)
 	}
